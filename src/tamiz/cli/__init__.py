@@ -1,0 +1,74 @@
+"""The command line: parse, call, render. Each command is imported only when it is used."""
+
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from tamiz import __version__
+from tamiz.errors import TamizError
+
+__all__ = ["main"]
+
+_COMMANDS: Final = {
+    "run": ("tamiz.cli.run", "Take every question of the files to its outcome."),
+    "show": ("tamiz.cli.inspect", "Show the whole life of one question."),
+    "status": ("tamiz.cli.inspect", "Count questions by outcome, and what is still open."),
+    "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
+    "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
+    "models": ("tamiz.cli.models", "List or fetch local models."),
+    "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "-V", "--version", message="tamiz %(version)s")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+def cli(debug: bool) -> None:  # noqa: ARG001, FBT001 - read by main(), and click's way of passing flags
+    """Answer questions with any LLM, keep only the answers that pass a quality bar, lose none.
+
+    Exit codes: 0 all done and none failed, 1 error, 2 wrong usage or input, 3 some questions failed, 4 a budget is
+    spent, 130 interrupted. After 1, 4 and 130 the same command goes on where it stopped.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit with its code; an error is a line or two on stderr."""
+    try:
+        sys.exit(cli.main(prog_name="tamiz", standalone_mode=False))
+    except click.Abort:
+        click.echo("tamiz: aborted, nothing was changed", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        where = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
+        click.echo(f"tamiz: {error.format_message()}{where}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        click.echo("tamiz: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        click.echo("tamiz: the reader of the output went away; the same command writes it again", err=True)
+        sys.exit(1)
+    except (TamizError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        click.echo(f"tamiz: {error}", err=True)
+        sys.exit(error.exit_code if isinstance(error, TamizError) else 1)

@@ -1,0 +1,52 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from tamiz.settings import Settings, load_settings
+
+__all__ = ["settings_of", "state_option", "with_settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("--model", {"multiple": True, "metavar": "URL", "help": "The model; more than once for failover, in order."}),
+    ("--escalate", {"multiple": True, "metavar": "URL", "help": "The model for attempts after the first."}),
+    ("--threshold", {"metavar": "SCORE", "help": "The least score that is accepted, 0 to 1.  [default: 0.3]"}),
+    ("--attempts", {"metavar": "N", "help": "Answers judged per question.  [default: 3]"}),
+    ("--retries", {"metavar": "N", "help": "Failed calls allowed per attempt.  [default: 5]"}),
+    ("--scorer", {"metavar": "NAME", "help": "How answers are scored.  [default: tfidf]"}),
+    ("--unscored", {"metavar": "accept|retry", "help": "What becomes of an answer without a score.  [default: accept]"}),
+    ("--concurrency", {"metavar": "N", "help": "Most model calls in flight.  [default: 64]"}),
+    ("--timeout", {"metavar": "TIME", "help": "Most time for one call, such as 30s or 2m.  [default: 60s]"}),
+    ("--prompt", {"metavar": "FILE", "help": "A prompt template with {title} and {content}."}),
+    ("--system", {"metavar": "TEXT", "help": "The system prompt."}),
+    ("--max-answer-tokens", {"metavar": "N", "help": "The longest answer a model may give."}),
+    ("--seed", {"metavar": "N", "help": "For sampling and jitter.  [default: 0]"}),
+    ("--columns", {"metavar": "ROLE=NAME,…", "help": 'Which column is what: question=Question,reference="Best Answer".'}),
+    ("--limit", {"metavar": "N", "help": "Take only the first N rows."}),
+    ("--max-calls", {"metavar": "N", "help": "Stop after so many model calls, all runs on the state file together."}),
+    ("--max-tokens", {"metavar": "N", "help": "Stop after so many tokens, likewise."}),
+    ("--cache-policy", {"metavar": "lru|fifo|lfu", "help": "What the cache in memory evicts.  [default: lru]"}),
+    ("--cache-size", {"metavar": "N", "help": "Answers kept in memory, 0 for none.  [default: 10000]"}),
+    ("--cache-ttl", {"metavar": "TIME", "help": "How long a cached answer is good for.  [default: for ever]"}),
+)
+
+
+def state_option(command: F) -> F:
+    """Add `--state`."""
+    return click.option("--state", metavar="FILE", help="The durable log and store.  [default: tamiz.db]")(command)
+
+
+def with_settings(command: F) -> F:
+    """Add the options that are settings; none has a default here, since each default is written once, in `Settings`."""
+    for flag, how in reversed(_RUN):
+        command = click.option(flag, **how)(command)
+    return state_option(command)
+
+
+def settings_of(flags: dict[str, Any]) -> Settings:
+    """Gather the settings, with the flags that are settings on top; `None` is not given."""
+    return load_settings({name: value for name, value in flags.items() if name in Settings.__struct_fields__})

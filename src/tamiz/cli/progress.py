@@ -1,0 +1,59 @@
+"""The progress line of a run on a terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tamiz.hosts.batch import Report
+
+__all__ = ["progress"]
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[Report], None]]:
+    """Show a bar on stderr for as long as the block runs; the function it gives takes the news."""
+    bar = Progress(
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[news]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    began = time.monotonic()
+    with bar:
+        task = bar.add_task("", total=None, rate="", news="")
+
+        def watch(report: Report) -> None:
+            totals = report.totals
+            elapsed = time.monotonic() - began
+            done = sum(report.counters.outcomes.values())
+            bar.update(
+                task,
+                completed=totals.rows,
+                total=report.rows_read if report.all_read else report.rows_expected,
+                rate=f"{done / elapsed:,.0f}/s" if elapsed else "",
+                news=_news(report),
+            )
+
+        yield watch
+
+
+def _news(report: Report) -> str:
+    totals = report.totals
+    parts = [f"[green]{totals.accepted:,} accepted[/]"]
+    if totals.exhausted:
+        parts.append(f"[yellow]{totals.exhausted:,} exhausted[/]")
+    if totals.failed:
+        parts.append(f"[red]{totals.failed:,} failed[/]")
+    if totals.saved:
+        parts.append(f"{totals.saved:,} calls saved")
+    if report.counters.in_flight == 0 and report.next_due is not None:
+        wait = max(report.next_due - time.time(), 0)
+        parts.append(f"waiting {wait:.0f} s for the next retry")
+    return " ".join(parts)

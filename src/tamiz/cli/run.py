@@ -1,0 +1,81 @@
+"""`tamiz run`."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from tamiz.cli.options import settings_of, with_settings
+from tamiz.cli.render import summary_json, summary_text
+from tamiz.errors import UsageError
+from tamiz.hosts.batch import Batch, Report, Summary, run_batch
+from tamiz.statefile import StateFile
+
+__all__ = ["run"]
+
+
+@click.command(short_help="Take every question of the files to its outcome.")
+@click.argument("questions", nargs=-1, required=True, metavar="QUESTIONS…")
+@click.option("--out", metavar="FILE", help="Where the rows go: .jsonl, .csv, .parquet, also .gz.  [default: stdout]")
+@with_settings
+@click.option("--fresh", is_flag=True, help="Forget the state file and start anew.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout (needs --out).")
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
+@click.option("--debug", is_flag=True, help="Show a traceback with an error.")
+@click.pass_context
+def run(
+    context: click.Context,
+    questions: tuple[str, ...],
+    out: str | None,
+    fresh: bool,  # noqa: FBT001 - click's way of passing flags, likewise below
+    as_json: bool,  # noqa: FBT001
+    quiet: bool,  # noqa: FBT001
+    debug: bool,  # noqa: ARG001, FBT001 - read by main()
+    **flags: Any,  # noqa: ANN401
+) -> None:
+    """Take every question of the files to its outcome: one row for each row of the input, in its order.
+
+    QUESTIONS are .csv, .tsv, .jsonl or .parquet files, each also .gz, or - for JSONL on stdin. The same command again
+    goes on where it stopped, after Ctrl-C, kill -9 or a power cut.
+    """
+    if as_json and out in {None, "-"}:
+        raise UsageError("--json prints the summary on stdout, so the rows need a file: add --out FILE")
+    settings = settings_of(flags)
+    batch = Batch.prepare(settings, questions, out)
+    if fresh:
+        _forget(settings.state)
+    with StateFile(settings.state) as state, _progress(show=sys.stderr.isatty() and not quiet) as watch:
+        summary = run_batch(batch, state, watch)
+    if as_json:
+        click.echo(json.dumps(summary_json(summary, settings.state, out)))
+    if not quiet:
+        click.echo(summary_text(summary, settings.state, out), err=True)
+    context.exit(_exit_code(summary))
+
+
+def _exit_code(summary: Summary) -> int:
+    if summary.stopped is not None:
+        return 130 if summary.stopped == "interrupted" else 4
+    return 3 if summary.totals.failed else 0
+
+
+def _forget(path: str) -> None:
+    if os.path.exists(path):
+        if sys.stdin.isatty() and sys.stderr.isatty():
+            click.confirm(f"Forget all questions and answers in {path}?", abort=True, err=True)
+        StateFile.remove(path)
+
+
+@contextlib.contextmanager
+def _progress(*, show: bool) -> Iterator[Callable[[Report], None] | None]:
+    if not show:
+        yield None
+        return
+    from tamiz.cli.progress import progress  # noqa: PLC0415 - rich is slow to import
+
+    with progress() as watch:
+        yield watch

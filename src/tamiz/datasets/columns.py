@@ -1,0 +1,112 @@
+"""Which column of a file is what: recognised by its name, or given by the user."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tamiz.datasets.rows import shorten
+from tamiz.errors import UsageError
+
+__all__ = ["ROLES", "check_found", "check_given", "parse_columns", "recognise"]
+
+ROLES: Final[dict[str, tuple[str, ...]]] = {
+    "question": ("question", "title", "prompt", "query", "input"),
+    "content": ("content", "body", "context"),
+    "reference": ("reference", "best_answer", "answer", "expected", "ground_truth"),
+    "id": ("id",),
+}
+"""The names that a column is recognised by; where a file has several of a role, the earlier one in this list wins."""
+
+_PART: Final = re.compile(
+    r"""\s*(?P<role>[^=,]*?)\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^,"'][^,]*?)?)\s*(?:,|$)"""
+)
+_SHOWN: Final = 30
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Read `question=Question,reference="Best Answer"`: the columns of a file by their role.
+
+    Quotes (single or double) keep a comma in a name. Raises `UsageError`, which names the bad part and the roles.
+    """
+    columns: dict[str, str] = {}
+    at = 0
+    while at < len(text) or not columns:
+        part = _PART.match(text, at)
+        if part is None:
+            raise UsageError(f"--columns: {_part_at(text, at)} is not ROLE=NAME; the roles are {_roles()}")
+        role = part["role"].lower()
+        name = part["double"] or part["single"] or part["bare"] or ""
+        if role in columns:
+            raise UsageError(f"--columns: {_part_at(text, at)} gives {role} for the second time; give it once")
+        check_given({role: name})
+        columns[role] = name
+        at = part.end()
+    return columns
+
+
+def check_given(columns: Mapping[str, str]) -> None:
+    """Raise `UsageError` where a key is not a role or a name is blank."""
+    for role, name in columns.items():
+        if role not in ROLES:
+            raise UsageError(f"--columns: {role!r} (in {f'{role}={name}'!r}) is not a role; the roles are {_roles()}")
+        if not name.strip():
+            raise UsageError(f"--columns: {f'{role}={name}'!r} names no column; write {role}=NAME")
+
+
+def recognise(names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
+    """Give the position of each role's column; a role without one is absent.
+
+    A given column is found by its exact name, else by the same rules as a recognised one: case, blanks around it, and
+    whether its words are joined by blanks, hyphens or underscores do not matter.
+    """
+    plain = [_plain(name) for name in names]
+    found: dict[str, int] = {}
+    for role, name in given.items():
+        if name in names:
+            found[role] = names.index(name)
+        elif _plain(name) in plain:
+            found[role] = plain.index(_plain(name))
+    taken = set(found.values())
+    for role, alternatives in ROLES.items():
+        if role not in given:
+            free = (plain.index(name) for name in alternatives if name in plain)
+            position = next((at for at in free if at not in taken), None)
+            if position is not None:
+                found[role] = position
+    return found
+
+
+def check_found(path: str, names: Sequence[str], given: Mapping[str, str], found: Mapping[str, int]) -> None:
+    """Raise `UsageError`, which lists the columns there are, where a given one or the question's is not among them."""
+    for role, name in given.items():
+        if role not in found:
+            raise UsageError(f"{path!r} has no column {name!r} for {role}; {_there_are(names)}. Correct --columns.")
+    if "question" not in found:
+        raise UsageError(
+            f"{path!r} has no question column; {_there_are(names)}. Name it: --columns question=NAME{_hint(names)}"
+        )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+
+
+def _roles() -> str:
+    return ", ".join(ROLES)
+
+
+def _part_at(text: str, at: int) -> str:
+    return repr(text[at:].split(",", 1)[0].strip())
+
+
+def _there_are(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"its columns are {', '.join(shorten(name) for name in names[:_SHOWN])}{more}"
+
+
+def _hint(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        for delimiter, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+            if delimiter in names[0]:
+                return f" (are the columns separated by {called}? .csv is by commas, .tsv by tabs)"
+    return ""

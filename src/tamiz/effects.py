@@ -1,0 +1,38 @@
+"""What a stage is, and what it asks of its host."""
+
+from typing import Protocol
+
+import msgspec
+
+from tamiz.messages import Event, LlmRequest, QuestionAsked, Topic
+
+__all__ = ["Deferred", "Effects", "Stage"]
+
+
+class Deferred(msgspec.Struct, frozen=True, gc=False):
+    """An event that is to be emitted at `due`, in seconds since the epoch, and not before."""
+
+    event: QuestionAsked | LlmRequest
+    due: float
+
+
+class Effects(msgspec.Struct, frozen=True, gc=False):
+    """What a stage wants done, as data: the host applies all of it together with the acknowledgement, or none."""
+
+    emit: tuple[Event, ...] = ()
+    record: tuple[Event, ...] = ()
+    """Events for the store to remember; recording one twice changes nothing."""
+    defer: tuple[Deferred, ...] = ()
+
+
+class Stage(Protocol):
+    """One step of the flow. It decides; hosts do. It never touches a bus or a file."""
+
+    reads: tuple[Topic, ...]
+
+    async def handle(self, event: Event) -> Effects:
+        """Decide what follows from the event.
+
+        Safe to repeat: a host may hand in the same event again after a crash.
+        """
+        ...

@@ -1,0 +1,299 @@
+"""`tamiz run`: the rows of question files to their outcomes, in this process."""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+import msgspec
+
+from tamiz.bus.sqlite import SqliteBus
+from tamiz.cache import make_cache
+from tamiz.clock import Clock, SystemClock
+from tamiz.datasets import BadRow, Dataset, Row, open_dataset, parse_columns
+from tamiz.effects import Stage
+from tamiz.errors import StateError, UsageError
+from tamiz.hosts.embedded import Counters, EmbeddedHost, Limits
+from tamiz.hosts.feed import RowFeed
+from tamiz.hosts.results import Results, Totals
+from tamiz.hosts.spool import Spool
+from tamiz.identity import digest
+from tamiz.models.factory import make_fleet
+from tamiz.models.fleet import Fleet
+from tamiz.output import Output, open_output
+from tamiz.policy import Policy
+from tamiz.prompt import PromptTemplate, read_template
+from tamiz.scoring import Scorer, make_scorer
+from tamiz.settings import Settings
+from tamiz.stages.generate import Generate
+from tamiz.stages.intake import Intake
+from tamiz.stages.judge import Judge
+from tamiz.stages.persist import Persist
+from tamiz.stages.retry import Backoff, Retry
+from tamiz.statefile import StateFile
+from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals
+
+__all__ = ["Batch", "Report", "Summary", "run_batch"]
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """What a run came to. `totals` is over all rows written, also those that an earlier process finished."""
+
+    totals: Totals
+    failures: dict[str, int]
+    """Failed model calls by kind, over all processes."""
+    refused: int
+    """Answers that fell short, over all processes."""
+    calls: int
+    """Model calls of this process."""
+    tokens: int
+    """Tokens of this process, as the models counted them."""
+    known: int
+    """Rows that the state file already knew when the run began."""
+    seconds: float
+    stopped: str | None
+    """`budget` or `interrupted` where rows were left, else `None`."""
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """Where a run is, for a progress line."""
+
+    rows_read: int
+    all_read: bool
+    rows_expected: int | None
+    """About how many rows the input has, where that is quick to tell."""
+    totals: Totals
+    counters: Counters
+    next_due: float | None
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Everything checked and ready before the state file is touched: what is wrong with a command shows here."""
+
+    settings: Settings
+    datasets: list[Dataset]
+    output: Output
+    fleet: Fleet
+    template: PromptTemplate
+    scorer: Scorer
+    clock: Clock
+
+    @classmethod
+    def prepare(cls, settings: Settings, files: Sequence[str], out: str | None) -> "Batch":
+        """Check all that can be checked before anything runs.
+
+        Raises `UsageError` for a wrong setting, an unusable input or output, a model that cannot be made.
+        """
+        clock = SystemClock()
+        fleet = make_fleet(settings, clock)
+        scorer = make_scorer(settings.scorer)
+        template = read_template(settings.prompt)
+        make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
+        if len([file for file in files if file == "-"]) > 1:
+            raise UsageError("stdin (-) can be read once only: it is named more than once")
+        columns = parse_columns(settings.columns) if settings.columns else None
+        datasets = [open_dataset(file, columns) for file in files]
+        output = open_output(out, not_these=[*(file for file in files if file != "-"), settings.state])
+        return cls(
+            settings=settings,
+            datasets=datasets,
+            output=output,
+            fleet=fleet,
+            template=template,
+            scorer=scorer,
+            clock=clock,
+        )
+
+    @property
+    def asked_how(self) -> str:
+        """The digest of what shapes an answer: it is part of every question's identity."""
+        settings = self.settings
+        return digest(
+            *settings.model,
+            "|",
+            *settings.escalate,
+            "|",
+            self.template.text,
+            settings.system,
+            settings.max_answer_tokens,
+            settings.seed,
+        )
+
+    @property
+    def shape(self) -> dict[str, object]:
+        """The settings that shape outcomes, by name: a state file finishes its questions under those they began with."""
+        settings = self.settings
+        return {
+            "model": " ".join(settings.model),
+            "escalate": " ".join(settings.escalate),
+            "prompt": digest(self.template.text, size=4),
+            "system": settings.system,
+            "max_answer_tokens": settings.max_answer_tokens,
+            "seed": settings.seed,
+            "threshold": settings.threshold,
+            "attempts": settings.attempts,
+            "scorer": settings.scorer,
+            "unscored": settings.unscored,
+        }
+
+    def rows(self) -> Iterable[Row | BadRow]:
+        """Give the rows of all files, one after another, up to the limit."""
+        return islice(chain.from_iterable(self.datasets), self.settings.limit)
+
+
+def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None = None) -> Summary:
+    """Run to the end, a budget or an interrupt; `watch` is called a few times a second.
+
+    Raises `TamizError` where the run cannot go on; what was done is kept and the same call goes on from there.
+    """
+    import uvloop  # noqa: PLC0415 - not needed by those who only prepare
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(batch, state, watch))
+
+
+async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
+    settings, clock = batch.settings, batch.clock
+    _agree_on_settings(state, batch.shape)
+    began = clock.monotonic()
+    answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
+    stages = _stages(batch, answers, SqliteClaims(state))
+    bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
+    with contextlib.closing(Spool(os.path.dirname(os.path.abspath(settings.state)))) as spool, batch.output as output:
+        results = Results(state, spool, output)
+        host = EmbeddedHost(
+            state=state,
+            bus=bus,
+            answers=answers,
+            deferrals=deferrals,
+            stages=stages,
+            limits=Limits(
+                concurrency=settings.concurrency, max_calls=settings.max_calls, max_tokens=settings.max_tokens
+            ),
+            clock=clock,
+            listener=results,
+        )
+        feed = RowFeed(
+            batch.rows(),
+            settings=digest(batch.asked_how, json.dumps(batch.shape)),
+            asked_how=batch.asked_how,
+            answers=answers,
+            spool=spool,
+            clock=clock,
+            live=any(dataset.path == "-" for dataset in batch.datasets),
+        )
+        with _stop_on_signals(host) as interrupted:
+            watcher = asyncio.create_task(_watch(watch, host, feed, results)) if watch else None
+            try:
+                await host.run(feed)
+            finally:
+                if watcher is not None:
+                    watcher.cancel()
+                await batch.fleet.close()
+        stopped = "interrupted" if interrupted() else "budget" if host.budget_spent else None
+        if stopped is None and len(spool):
+            raise StateError(
+                f"{len(spool)} questions have no outcome and nothing is left to do for them in {settings.state}: "
+                "the file was changed by something else. Start anew with --fresh"
+            )
+        failures, refused = _attempts(state, digest(batch.asked_how, json.dumps(batch.shape))[:12])
+        return Summary(
+            totals=results.totals,
+            failures=failures,
+            refused=refused,
+            calls=host.counters.calls,
+            tokens=host.counters.tokens,
+            known=feed.known,
+            seconds=clock.monotonic() - began,
+            stopped=stopped,
+        )
+
+
+def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[str, Stage]:
+    settings, clock = batch.settings, batch.clock
+    policy = Policy(threshold=settings.threshold, attempts=settings.attempts, unscored=settings.unscored)
+    cache = make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
+    return {
+        "intake": Intake(cache, answers, claims, policy),
+        "generate": Generate(batch.fleet, batch.template.render, clock, settings.seed),
+        "retry": Retry(
+            retries=settings.retries,
+            fleet=batch.fleet,
+            clock=clock,
+            random=random.Random(settings.seed).random,  # noqa: S311 - jitter
+            backoff=Backoff(),
+        ),
+        "judge": Judge(batch.scorer, policy),
+        "persist": Persist(),
+    }
+
+
+def _agree_on_settings(state: StateFile, shape: dict[str, object]) -> None:
+    """Refuse to go on with questions that were begun under other settings."""
+    before = json.loads(state.meta("shape") or "{}")
+    differing = [name for name in shape if name in before and before[name] != shape[name]]
+    if differing and _open_questions(state):
+        changes = ", ".join(f"{name} {before[name]!r} then, {shape[name]!r} now" for name in differing)
+        raise UsageError(
+            f"{state.path} holds an unfinished run with other settings ({changes}). Finish it with the same command "
+            "as then, keep both with --state FILE, or start anew with --fresh"
+        )
+    state.set_meta("shape", json.dumps(shape))
+
+
+def _open_questions(state: StateFile) -> bool:
+    found = state.execute(
+        "SELECT EXISTS (SELECT 1 FROM log) OR EXISTS (SELECT 1 FROM parked) OR EXISTS (SELECT 1 FROM deferrals)"
+    ).fetchone()
+    return bool(found[0])
+
+
+def _attempts(state: StateFile, settings: str) -> tuple[dict[str, int], int]:
+    rows = state.execute(
+        "SELECT result, count(*) FROM attempts WHERE message_id >= ? AND message_id < ? GROUP BY result",
+        (settings, settings + "g"),
+    )
+    counts = dict(rows.fetchall())
+    refused = counts.pop("refused", 0)
+    return counts, refused
+
+
+async def _watch(
+    watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results
+) -> None:
+    while True:
+        await asyncio.sleep(0.2)
+        watch(
+            Report(
+                rows_read=feed.rows,
+                all_read=host.fed,
+                totals=results.totals,
+                counters=host.counters,
+                next_due=host.next_due,
+            )
+        )
+
+
+@contextlib.contextmanager
+def _stop_on_signals(host: EmbeddedHost) -> Iterator[Callable[[], bool]]:
+    """Have Ctrl-C and SIGTERM stop the host: the first lets calls in flight finish, the second abandons them."""
+    loop = asyncio.get_running_loop()
+    received = 0
+
+    def stop() -> None:
+        nonlocal received
+        received += 1
+        host.stop(grace=received == 1)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield lambda: received > 0
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,340 @@
+"""The embedded host: every stage in one process, on one state file.
+
+One loop hands events to the stages that do not wait, one after another, without a task or a switch; each model call is
+a task. What an event caused (its acknowledgement, what it emits, what it records) joins the open transaction, and
+transactions span many events: one is committed when the loop has nothing else to do, but no sooner than `_SOONEST`
+after the last one and no later than `_LATEST`. So a crash repeats exactly what was not committed, and the only thing
+outside that can happen twice is a model call whose answer had not been committed. A call keeps its slot until then:
+those that can happen twice are never more than `Limits.concurrency`.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from tamiz.bus.base import Delivery
+from tamiz.bus.sqlite import SqliteBus
+from tamiz.clock import Clock
+from tamiz.effects import Effects, Stage
+from tamiz.messages import DeadLetter, Event, LlmError, LlmResponse, RegenerationRequest, ValidatedResponse
+from tamiz.statefile import StateFile
+from tamiz.store.base import Answers, Deferrals
+
+__all__ = ["Counters", "EmbeddedHost", "Feed", "Limits"]
+
+_STARVED: Final = 0.002
+"""Seconds between commits where calls could start if only those that are done were committed."""
+_SOONEST: Final = 0.004
+_LATEST: Final = 0.02
+_SLICE: Final = 64
+"""Deliveries handled before the event loop gets its turn."""
+_AT_ONCE: Final = 64
+"""Events taken from the deferrals in one go."""
+_GRACE: Final = 8.0
+"""Seconds that calls in flight get to finish when the host is asked to stop."""
+
+_DOWNSTREAM_FIRST: Final = ("persist", "judge", "retry", "intake")
+"""The order in which groups are served: what is nearest to its end goes first, so that little is under way."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much the host does at once, and how much in all."""
+
+    concurrency: int = 64
+    max_calls: int | None = None
+    max_tokens: int | None = None
+
+
+class Feed(Protocol):
+    """Where new questions come from."""
+
+    async def next(self) -> Effects | None:
+        """Give the next questions with what to record of them, or `None` after the last."""
+        ...
+
+
+class Counters:
+    """What happened in this process, for the progress line and the summary."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.tokens = 0
+        self.in_flight = 0
+        self.refused = 0
+        self.outcomes: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
+
+    def count(self, event: Event) -> None:
+        """Count an event that the store was told to remember."""
+        match event:
+            case ValidatedResponse() | DeadLetter():
+                self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
+            case LlmError():
+                self.failures[event.kind] = self.failures.get(event.kind, 0) + 1
+            case RegenerationRequest():
+                self.refused += 1
+            case _:
+                pass
+
+
+class Listener(Protocol):
+    """Who wants to know what has become durable."""
+
+    def committed(self, finished: Sequence[str]) -> None:
+        """Take note that the outcomes of these submissions are on the disk."""
+        ...
+
+
+class EmbeddedHost:
+    """Runs the flow until nothing is left to do, a budget is spent, or it is asked to stop.
+
+    The feed is read only as fast as the flow takes it up, so memory does not grow with the length of the input.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: StateFile,
+        bus: SqliteBus,
+        answers: Answers,
+        deferrals: Deferrals,
+        stages: Mapping[str, Stage],
+        limits: Limits,
+        clock: Clock,
+        listener: Listener,
+    ) -> None:
+        self.counters = Counters()
+        self.budget_spent = False
+        self._state = state
+        self._bus = bus
+        self._answers = answers
+        self._deferrals = deferrals
+        self._stages = stages
+        self._limits = limits
+        self._clock = clock
+        self._listener = listener
+        self._wake = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._stopping = False
+        self._stop_by: float | None = None
+        self._fed = False
+        self._room = asyncio.Event()
+        self._unsaved_calls = 0
+        self._finished: list[str] = []
+        self._dirty = False
+        self._unsaved_calls = 0
+        self._committed_at = clock.monotonic()
+        self._next_due: float | None = None
+        self._spent_calls: int = state.meta("calls") or 0
+        self._spent_tokens: int = state.meta("tokens") or 0
+
+    @property
+    def fed(self) -> bool:
+        """Whether the feed has given its last question."""
+        return self._fed
+
+    @property
+    def next_due(self) -> float | None:
+        """When the next deferred event is due, in seconds since the epoch."""
+        return self._next_due
+
+    def stop(self, *, grace: bool) -> None:
+        """Ask the host to stop: no new questions and no new calls.
+
+        With `grace` those in flight get a few seconds to finish; without, they are abandoned (and repeated next time).
+        """
+        self._stopping = True
+        self._stop_by = self._clock.monotonic() + (_GRACE if grace else 0)
+        self._wake.set()
+
+    async def run(self, feed: Feed) -> None:
+        """Take the feed's questions and those left from before to their outcomes.
+
+        Returns when all have one, when a budget is spent (`budget_spent`) or after `stop`; everything is committed
+        then. Raises what a stage, the feed, the model or the state file raised; what was handled before it is committed.
+        """
+        self._next_due = await self._deferrals.next_due()
+        feeder = asyncio.create_task(self._feed(feed))
+        try:
+            await self._loop()
+        finally:
+            tasks = [feeder, *self._calls]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if not self._state.broken:
+                self._commit()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _loop(self) -> None:
+        while not self._done():
+            self._wake.clear()
+            worked = await self._work()
+            self._start_calls()
+            age = self._clock.monotonic() - self._committed_at
+            starved = self._starved()
+            soonest = _STARVED if starved else _SOONEST
+            if self._dirty and (age >= _LATEST or (age >= soonest and (starved or not worked))):
+                self._commit()
+            elif worked:
+                await asyncio.sleep(0)
+            else:
+                await self._wait(soonest - age if self._dirty else None)
+
+    def _done(self) -> bool:
+        if self._failure is not None:
+            return True
+        if self._calls:
+            return self._stop_by is not None and self._clock.monotonic() >= self._stop_by
+        if self._stopping or self.budget_spent:
+            return not any(self._bus.waiting(group) for group in _DOWNSTREAM_FIRST)
+        return self._fed and not self._bus.open and self._next_due is None
+
+    async def _work(self) -> bool:
+        """Take due events and handle a slice of deliveries; tell whether there was anything to do."""
+        worked = False
+        if self._next_due is not None and self._next_due <= self._clock.time() and self._roomy():
+            due = await self._deferrals.due(self._clock.time(), _AT_ONCE)
+            await self._bus.publish(due)
+            self._next_due = await self._deferrals.next_due()
+            self._dirty = worked = True
+        for _ in range(_SLICE):
+            delivery = self._receive()
+            if delivery is None:
+                return worked
+            try:
+                await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event))
+            except BaseException:
+                # the stage may have claimed or released already: only the whole transaction can be taken back
+                self._state.abandon()
+                raise
+            worked = True
+        return worked
+
+    def _receive(self) -> Delivery | None:
+        for group in _DOWNSTREAM_FIRST:
+            delivery = self._bus.receive(group)
+            if delivery is not None:
+                return delivery
+        return None
+
+    async def _apply(self, delivery: Delivery, effects: Effects) -> None:
+        self._bus.acknowledge(delivery)
+        await self._carry_out(effects)
+
+    async def _carry_out(self, effects: Effects) -> None:
+        try:
+            await self._carry_out_all(effects)
+        except BaseException:
+            self._state.abandon()
+            raise
+
+    async def _carry_out_all(self, effects: Effects) -> None:
+        self._dirty = True
+        for event in effects.record:
+            await self._answers.record(event)
+            self.counters.count(event)
+            if isinstance(event, (ValidatedResponse, DeadLetter)):
+                self._finished.append(event.message_id)
+        for deferred in effects.defer:
+            await self._deferrals.defer(deferred)
+            if self._next_due is None or deferred.due < self._next_due:
+                self._next_due = deferred.due
+        if effects.emit:
+            await self._bus.publish(effects.emit)
+
+    def _start_calls(self) -> None:
+        while not self._stopping and self._free_slots() > 0 and not self._budget_reached():
+            delivery = self._bus.receive("generate")
+            if delivery is None:
+                break
+            self.counters.calls += 1
+            self._calls.add(asyncio.create_task(self._call(delivery)))
+        self.counters.in_flight = len(self._calls)
+        if self._roomy():
+            self._room.set()
+
+    def _free_slots(self) -> int:
+        return self._limits.concurrency - len(self._calls) - self._unsaved_calls
+
+    def _starved(self) -> bool:
+        return self._unsaved_calls > 0 and self._free_slots() <= 0 and self._bus.waiting("generate") > 0
+
+    def _budget_reached(self) -> bool:
+        limits = self._limits
+        calls, tokens = self._spent_calls + self.counters.calls, self._spent_tokens + self.counters.tokens
+        if (limits.max_calls is not None and calls >= limits.max_calls) or (
+            limits.max_tokens is not None and tokens >= limits.max_tokens
+        ):
+            self.budget_spent = self._bus.waiting("generate") > 0
+            return True
+        return False
+
+    async def _call(self, delivery: Delivery) -> None:
+        try:
+            effects = await self._stages["generate"].handle(delivery.event)
+            for event in effects.emit:
+                if isinstance(event, LlmResponse):
+                    self.counters.tokens += (event.prompt_tokens or 0) + (event.completion_tokens or 0)
+            self._unsaved_calls += 1
+            await self._apply(delivery, effects)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed to run(), which raises it
+            self._failure = self._failure or error
+        finally:
+            if (task := asyncio.current_task()) is not None:
+                self._calls.discard(task)
+            self._wake.set()
+
+    async def _feed(self, feed: Feed) -> None:
+        try:
+            while not self._stopping:
+                while not self._roomy():
+                    self._room.clear()
+                    await self._room.wait()
+                effects = await feed.next()
+                if effects is None:
+                    break
+                await self._carry_out(effects)
+                self._wake.set()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed to run(), which raises it
+            self._failure = self._failure or error
+        finally:
+            self._fed = True
+            self._wake.set()
+
+    def _roomy(self) -> bool:
+        """Tell whether the flow wants more: enough to keep every call slot busy, never more than that."""
+        return self._bus.waiting("generate") + self._bus.waiting("intake") < self._limits.concurrency
+
+    async def _wait(self, at_most: float | None) -> None:
+        """Wait for a call, the feed, a due time, the end of the grace or a commit that is due."""
+        if self._next_due is not None and self._roomy():
+            until_due = max(self._next_due - self._clock.time(), 0)
+            at_most = until_due if at_most is None else min(at_most, until_due)
+        if self._stop_by is not None:
+            until_stop = max(self._stop_by - self._clock.monotonic(), 0)
+            at_most = until_stop if at_most is None else min(at_most, until_stop)
+        try:
+            async with asyncio.timeout(at_most):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _commit(self) -> None:
+        if self.counters.calls:
+            self._state.set_meta("calls", self._spent_calls + self.counters.calls)
+            self._state.set_meta("tokens", self._spent_tokens + self.counters.tokens)
+        self._state.commit()
+        self._dirty = False
+        self._unsaved_calls = 0
+        self._committed_at = self._clock.monotonic()
+        finished, self._finished = self._finished, []
+        self._listener.committed(finished)

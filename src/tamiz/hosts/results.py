@@ -1,0 +1,135 @@
+"""Writes the result rows, in the order of the input, as soon as their outcomes are durable."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from tamiz.hosts.spool import Spool
+from tamiz.messages import Outcome, Source
+from tamiz.output import Output, ResultRow
+from tamiz.statefile import StateFile
+
+__all__ = ["Results", "Totals"]
+
+_AT_ONCE: Final = 512
+
+_SELECT: Final = (
+    "SELECT message_id, question_id, title, answer, outcome, score, source, attempts, retries, reason, model, "
+    "latency_ms FROM outcomes JOIN questions USING (message_id) WHERE message_id IN "
+)
+
+
+class Totals(msgspec.Struct):
+    """What the rows written so far add up to, in this process and in those before it."""
+
+    rows: int = 0
+    accepted: int = 0
+    exhausted: int = 0
+    failed: int = 0
+    unscored: int = 0
+    """Accepted without a score."""
+    sources: dict[str, int] = {}
+    attempts: int = 0
+    """Answers that models gave."""
+    retries: int = 0
+    """Model calls that failed."""
+    scored: int = 0
+    score_sum: float = 0.0
+
+    @property
+    def saved(self) -> int:
+        """Questions that needed no call of their own."""
+        return sum(self.sources.get(source, 0) for source in (Source.CACHE, Source.STORE, Source.COALESCED))
+
+    def add(self, row: ResultRow) -> None:
+        """Count a row."""
+        self.rows += 1
+        match row.outcome:
+            case Outcome.ACCEPTED:
+                self.accepted += 1
+                self.unscored += row.score is None
+            case Outcome.EXHAUSTED:
+                self.exhausted += 1
+            case _:
+                self.failed += 1
+        if row.source is not None:
+            self.sources[row.source] = self.sources.get(row.source, 0) + 1
+        self.attempts += row.attempts
+        self.retries += row.retries
+        if row.score is not None:
+            self.scored += 1
+            self.score_sum += row.score
+
+
+class Results:
+    """Follows the ids of the spool and writes each row once all before it are written.
+
+    Memory holds none of the rows that wait: they are in the state file.
+    """
+
+    def __init__(self, state: StateFile, spool: Spool, output: Output) -> None:
+        self.totals = Totals()
+        self._state = state
+        self._spool = spool
+        self._output = output
+        self._head: str | None = None
+
+    def committed(self, finished: Sequence[str]) -> None:
+        """Take note of outcomes that have become durable and write what can be written."""
+        if self._head is None or self._head in finished:
+            self._write()
+
+    def _write(self) -> None:
+        count = 16  # in order of the input few are ready beyond the first that is not, so look a little way, then further
+        wrote = False
+        while ids := self._spool.peek(count):
+            marks = ",".join("?" * len(ids))
+            ready = {row[0]: row for row in self._state.execute(f"{_SELECT} ({marks})", ids)}
+            rows = []
+            for message_id in ids:
+                if message_id not in ready:
+                    break
+                rows.append(_row(*ready[message_id]))
+            if rows:
+                self._output.write(rows)
+                wrote = True
+                for row in rows:
+                    self.totals.add(row)
+                self._spool.drop(len(rows))
+            if len(rows) < len(ids):
+                break
+            count = min(2 * count, _AT_ONCE)
+        if wrote:
+            self._output.flush()
+        self._head = next(iter(self._spool.peek(1)), None)
+
+
+def _row(  # noqa: PLR0917 - the columns of the query
+    message_id: str,
+    question_id: str | None,
+    title: str,
+    answer: str | None,
+    outcome: str,
+    score: float | None,
+    source: str | None,
+    attempts: int,
+    retries: int,
+    reason: str | None,
+    model: str | None,
+    latency_ms: float | None,
+) -> ResultRow:
+    return ResultRow(
+        id=question_id,
+        question=title,
+        answer=answer,
+        outcome=outcome,
+        score=score,
+        source=source,
+        attempts=attempts,
+        retries=retries,
+        reason=reason,
+        model=model,
+        latency_ms=latency_ms,
+        message_id=message_id,
+    )

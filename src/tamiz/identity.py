@@ -1,0 +1,30 @@
+"""Who is who: the identity of a question, of a submission and of the settings that shape an answer."""
+
+from hashlib import blake2b
+
+import msgspec
+
+__all__ = ["cache_key", "digest", "message_id"]
+
+
+def digest(*parts: str | float | None, size: int = 16) -> str:
+    """Give a hexadecimal BLAKE2b digest (RFC 7693) of `size` bytes that tells all the parts apart, in their order."""
+    return blake2b(msgspec.json.encode(parts), digest_size=size).hexdigest()
+
+
+def cache_key(title: str, content: str, best_answer: str | None, asked_how: str) -> str:
+    """Give the key that identical questions share, 32 hexadecimal digits.
+
+    Identical is: the same text, the same reference (an answer is accepted against its reference, so another one cannot
+    reuse it) and `asked_how`, the same models and prompt.
+    """
+    return digest(title, content, best_answer, asked_how)
+
+
+def message_id(settings: str, position: int, *content: str | None) -> str:
+    """Give the submission's id, 32 hexadecimal digits that sort by position within the same settings.
+
+    The same row at the same place (from 0) under the same settings always gets the same id, which is how a run that
+    starts again recognises its questions. `settings` is a digest of 12 digits.
+    """
+    return f"{settings:.12}{position:010x}{digest(*content, size=5)}"

@@ -1,0 +1,244 @@
+"""The messages of the flow: one frozen, tagged, versioned family, JSON on the wire, a topic for each type.
+
+Every message carries its question whole, so that each stage can work from the message alone, and all fields are in the
+value. `decode` accepts fields it does not know (they are from a later release of the same version) and refuses a
+version it does not know.
+"""
+
+from enum import StrEnum
+from typing import Final, Literal
+
+import msgspec
+
+from tamiz.errors import FailureKind, UnreadableMessage
+
+__all__ = [
+    "VERSION",
+    "DeadLetter",
+    "Event",
+    "LlmError",
+    "LlmRequest",
+    "LlmResponse",
+    "Outcome",
+    "QuestionAsked",
+    "RegenerationRequest",
+    "Scored",
+    "Source",
+    "Terminal",
+    "Topic",
+    "ValidatedResponse",
+    "decode",
+    "encode",
+    "topic_of",
+]
+
+VERSION: Final = 1
+
+
+class Topic(StrEnum):
+    """Where messages travel; the record key is the question's cache key in all of them."""
+
+    QUESTIONS_IN = "questions_in"
+    LLM_REQUESTS = "llm_requests"
+    LLM_RESPONSES = "llm_responses"
+    LLM_ERRORS = "llm_errors"
+    REGENERATION_REQUESTS = "regeneration_requests"
+    VALIDATED_RESPONSES = "validated_responses"
+    DEAD_LETTERS = "dead_letters"
+
+
+class Outcome(StrEnum):
+    """How a question ended; every question ends in exactly one of them."""
+
+    ACCEPTED = "accepted"
+    EXHAUSTED = "exhausted"
+    FAILED = "failed"
+
+
+class Source(StrEnum):
+    """Where an answer came from."""
+
+    MODEL = "model"
+    CACHE = "cache"
+    STORE = "store"
+    COALESCED = "coalesced"
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An answer and what the scorer said of it: `score` in [0, 1], or `None` with the `reason` why there is none."""
+
+    llm_answer: str
+    score: float | None
+    reason: str | None = None
+    attempt: int
+    model: str
+    latency_ms: float | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
+    """What all messages share: the question itself, the submission it belongs to and the version of the format."""
+
+    v: Literal[1] = VERSION
+    message_id: str
+    """One submission of a question; it gets exactly one outcome."""
+    trace_id: str
+    """Follows the submission through every hop."""
+    question_id: str | None
+    """The dataset's own id, as text."""
+    title: str
+    content: str = ""
+    best_answer: str | None = None
+    """The human reference. It scores answers; no real model ever gets it."""
+    cache_key: str
+    """Equal for identical questions; the record key of every topic."""
+    created_at: float
+    """When the question was submitted, in seconds since the epoch."""
+
+
+class QuestionAsked(Message, frozen=True, kw_only=True, gc=False, tag="question_asked"):
+    """A question was submitted."""
+
+
+class _Tried(Message, frozen=True, kw_only=True, gc=False):
+    """The counters that travel with a question while a model works on it, so that no restart can reset a bound."""
+
+    attempt: int = 1
+    """Which answer this is about, from 1; only judge raises it."""
+    retry: int = 0
+    """Failed calls within this attempt; only retry raises it."""
+    deferrals: int = 0
+    """How many of those were refused for quota, which `--retries` does not count; only retry raises it."""
+    retries: int = 0
+    """Failed calls over all attempts; only retry raises it."""
+    best: Scored | None = None
+    """The best attempt judged so far."""
+
+
+class LlmRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_request"):
+    """A model is to answer the question."""
+
+
+class LlmResponse(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_response"):
+    """A model answered."""
+
+    llm_answer: str
+    model: str
+    latency_ms: float
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class LlmError(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_error"):
+    """A model call gave no answer."""
+
+    kind: FailureKind
+    reason: str
+    retry_at: float | None = None
+    """When the provider said to try again, in seconds since the epoch."""
+    model: str
+    latency_ms: float
+
+
+class RegenerationRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="regeneration_request"):
+    """An answer fell short; `attempt` is the number of the one that is wanted now."""
+
+    refused: Scored
+
+
+class ValidatedResponse(Message, frozen=True, kw_only=True, gc=False, tag="validated_response"):
+    """A question's terminal outcome: accepted, or exhausted with its best attempt."""
+
+    accepted: bool
+    answer: Scored
+    source: Source
+    attempts: int
+    """Answers judged for this submission; 0 where the answer was reused."""
+    retries: int = 0
+    leader: str
+    """The `message_id` whose model calls gave this answer."""
+    refused: Scored | None = None
+    """The last attempt, where it was refused and `answer` is an earlier, better one."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """`ACCEPTED` or `EXHAUSTED`."""
+        return Outcome.ACCEPTED if self.accepted else Outcome.EXHAUSTED
+
+
+class DeadLetter(Message, frozen=True, kw_only=True, gc=False, tag="dead_letter"):
+    """A question's terminal outcome: it failed, and why."""
+
+    kind: str
+    """A `FailureKind`, or `bad_row` for an input row that is not a question."""
+    reason: str
+    source: Source | None = Source.MODEL
+    attempts: int = 0
+    retries: int = 0
+    model: str | None = None
+    best: Scored | None = None
+    leader: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """`FAILED`, always."""
+        return Outcome.FAILED
+
+
+_type_of_topic: Final[dict[Topic, type[Message]]] = {
+    Topic.QUESTIONS_IN: QuestionAsked,
+    Topic.LLM_REQUESTS: LlmRequest,
+    Topic.LLM_RESPONSES: LlmResponse,
+    Topic.LLM_ERRORS: LlmError,
+    Topic.REGENERATION_REQUESTS: RegenerationRequest,
+    Topic.VALIDATED_RESPONSES: ValidatedResponse,
+    Topic.DEAD_LETTERS: DeadLetter,
+}
+_topic_of_type: Final = {message: topic for topic, message in _type_of_topic.items()}
+
+Event = QuestionAsked | LlmRequest | LlmResponse | LlmError | RegenerationRequest | ValidatedResponse | DeadLetter
+"""Any message of the flow."""
+
+Terminal = ValidatedResponse | DeadLetter
+"""The messages that end a question."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Event)
+
+
+class _Envelope(msgspec.Struct):
+    v: int | None = None
+    type: str | None = None
+
+
+def topic_of(event: Event) -> Topic:
+    """Give the topic that a message travels on."""
+    return _topic_of_type[type(event)]
+
+
+def encode(event: Event) -> bytes:
+    """Give the message as JSON in UTF-8."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> Event:
+    """Give the message that `encode` made.
+
+    Raises `UnreadableMessage`, which names the version or the field, where the bytes are not a message of this version.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableMessage(_why_unreadable(data, error)) from error
+
+
+def _why_unreadable(data: bytes, error: Exception) -> str:
+    try:
+        envelope = msgspec.json.decode(data, type=_Envelope)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return f"not a message of tamiz ({error})"
+    if envelope.v is not None and envelope.v > VERSION:
+        return (
+            f"a {envelope.type or 'message'} of version {envelope.v}, written by a newer tamiz; "
+            f"this one reads version {VERSION}: upgrade tamiz, the record is kept"
+        )
+    return f"not a {envelope.type or 'message'} of version {VERSION} ({error})"

@@ -1,0 +1,1 @@
+"""The models that answer: one protocol, adapters behind it."""

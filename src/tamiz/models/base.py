@@ -1,0 +1,65 @@
+"""What a model is to the flow: a prompt in, a reply out, every failure a `Failed`."""
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import msgspec
+
+__all__ = ["Model", "Prompt", "Reply", "Simulator"]
+
+
+class Prompt(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a real model ever learns of a question. There is no field for the reference answer, on purpose."""
+
+    text: str
+    """What to ask: the question as the prompt template renders it."""
+    attempt: int
+    """Which answer to this question is wanted, from 1; a model may vary its sampling with it."""
+    seed: int
+    """Differs between attempts, equal in a repeated run; for servers that take one."""
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A model's answer. `text` is never an error message and never blank."""
+
+    text: str
+    model: str
+    """The model that answered, as its server names it."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Model(Protocol):
+    """An LLM. One object serves any number of concurrent calls."""
+
+    name: str
+    """What `--model` said, without secrets."""
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        """Answer the prompt.
+
+        Raises `Failed` with its kind where this call gave no answer, `ModelRefused` where no call ever will
+        (a refused key, an unknown model), and nothing else. Cancelling it abandons the call.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what the model holds; `ask` is never called after it."""
+        ...
+
+
+class Simulator(ABC):
+    """A stand-in for an LLM that may see the reference, since it only plays one.
+
+    A base class, not a protocol: what is handed the reference is this by name, and never by a likeness of methods.
+    """
+
+    name: str
+
+    @abstractmethod
+    async def simulate(self, question: str, best_answer: str | None, attempt: int, retry: int) -> Reply:
+        """Answer, or raise `Failed`; the same arguments always give the same result."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Free what it holds; `simulate` is never called after it."""

@@ -1,0 +1,252 @@
+"""A model behind any server that speaks OpenAI's chat completions."""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Final, NoReturn
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from tamiz.clock import Clock
+from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
+from tamiz.models.base import Prompt, Reply
+from tamiz.models.classify import RULES, Refusal, Rule, Said, classify, read, shorten
+from tamiz.models.completion import ErrorObject, plain, reply_of
+from tamiz.models.retry_after import retry_at
+
+__all__ = ["BODY_CAP", "OpenAIModel"]
+
+BODY_CAP: Final = 8 * 1024 * 1024
+"""Most bytes of a response's body, after decompression."""
+
+_CONNECT: Final = 10.0  # seconds
+_KEEP_ALIVE: Final = 4.0  # seconds; below the 5 s after which common servers hang up, so that no call meets a dead line
+_OK: Final = 200
+_SEED_MASK: Final = 0x7FFF_FFFF  # what every server takes
+
+_UNSUPPORTED: Final = frozenset({"unsupported_value", "unsupported_parameter"})
+_OPTIONAL: Final = frozenset({"temperature", "seed", "max_tokens"})
+
+_TROUBLES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, "the address of {host} cannot be found: {cause}"),
+    (aiohttp.ClientConnectorCertificateError, "TLS with {host} failed: {cause}"),
+    (aiohttp.ClientConnectorSSLError, "TLS with {host} failed: {cause}"),
+    (aiohttp.ClientConnectorError, "no connection to {host}: {cause}"),
+    (aiohttp.ServerDisconnectedError, "{host} closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, "the answer of {host} was cut off or cannot be decompressed"),
+    (aiohttp.ClientResponseError, "{host} sent rubbish: not HTTP"),
+    (OSError, "the connection to {host} was lost: {cause}"),
+)
+"""How a call is lost; the first type that fits names it."""
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: str
+    content: str
+
+
+class _Body(msgspec.Struct, omit_defaults=True, gc=False):
+    model: str
+    messages: tuple[_Message, ...]
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+
+
+class OpenAIModel:
+    """Asks a server at `base_url` (with its `/v1`) for chat completions.
+
+    `name` is what outputs show. `api_key` is sent to that server alone and is in no message. `timeout` is the seconds
+    that one call may take in all; a connection gets at most 10 of them. `system` and `max_tokens` are sent where given.
+    `rules` classify the server's refusals. A first attempt leaves sampling to the server; later ones set temperature
+    and seed, so that none repeats the one before. Any number of calls may be under way; nothing here limits them.
+
+    Raises `UsageError` where the address or the key cannot be used in a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        model: str,
+        api_key: str | None,
+        timeout: float,
+        clock: Clock,
+        system: str | None = None,
+        max_tokens: int | None = None,
+        rules: Iterable[Rule] = RULES,
+    ) -> None:
+        self.name = name
+        base = _address(base_url, name)
+        self._url = base.joinpath("chat", "completions").with_query(base.query)
+        self._where = str(base.with_query(None)).rstrip("/")
+        self._host = base.authority
+        self._model = model
+        self._key = api_key or ""
+        self._timeout = timeout
+        self._clock = clock
+        self._system = () if system is None else (_Message("system", system),)
+        self._max_tokens = max_tokens
+        self._rules = tuple(rules)
+        self._headers = _headers(self._key)
+        self._secret = self._key.encode()
+        self._without: frozenset[str] = frozenset()  # optional fields that this server has refused
+        self._encode = msgspec.json.Encoder().encode
+        self._session: aiohttp.ClientSession | None = None
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        """Answer the prompt; see `Model.ask`."""
+        while True:
+            without = self._without
+            try:
+                data = self._encode(self._body(prompt))
+            except UnicodeEncodeError:
+                raise Failed(FailureKind.INVALID, "the question is not valid Unicode") from None
+            said, headers = await self._post(data)
+            if isinstance(said, Reply):
+                return said
+            if said.codes & _UNSUPPORTED and said.param in _OPTIONAL and said.param not in without:
+                self._without |= {said.param}  # free of charge: the server has refused before it worked
+                continue
+            self._refuse(said, headers)
+
+    async def close(self) -> None:
+        """Close the connections; see `Model.close`."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def _body(self, prompt: Prompt) -> _Body:
+        body = _Body(self._model, (*self._system, _Message("user", prompt.text)), self._max_tokens)
+        if prompt.attempt > 1:
+            body.temperature = min(1.0, round(0.5 + 0.1 * prompt.attempt, 1))
+            body.seed = prompt.seed & _SEED_MASK
+        for field in self._without:
+            if field == "max_tokens":  # newer servers want it by another name
+                body.max_completion_tokens = body.max_tokens
+            setattr(body, field, None)
+        return body
+
+    def _connect(self) -> aiohttp.ClientSession:
+        """Make the session within the running loop, as its timers need."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEEP_ALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(_CONNECT, self._timeout)),
+        )
+        return self._session
+
+    async def _post(self, data: bytes) -> tuple[Reply | Said, Mapping[str, str]]:
+        """Give the server's answer, or what it says instead of one, and the headers.
+
+        Raises `Failed` where it says nothing that can be understood.
+        """
+        session = self._session or self._connect()
+        try:
+            # A redirect is not followed: it would carry the question, and the key, to an address nobody gave.
+            async with session.post(self._url, data=data, allow_redirects=False) as response:
+                if response.status != _OK:
+                    return await self._said(response), response.headers
+                body = await self._read(response)
+                try:
+                    return reply_of(body, self._model), response.headers
+                except ErrorObject as error:
+                    return read(_OK, error.body), response.headers
+        except TimeoutError as error:
+            raise self._timed_out(error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            # Not chained: aiohttp's errors hold the request, and the request holds the key.
+            raise Failed(FailureKind.OVERLOAD, self._trouble(error)) from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read the body whole, up to the cap; should it repeat the key, then without that."""
+        content = response.content
+        data = await content.readany()
+        if not content.at_eof():
+            chunks = [data]
+            size = len(data)
+            while chunk := await content.readany():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > BODY_CAP:
+                    response.close()
+                    raise Failed(
+                        FailureKind.OVERLOAD,
+                        f"{self._host} sent rubbish: a body of more than {BODY_CAP // 1024**2} MB",
+                    )
+            data = b"".join(chunks)
+        if self._secret and self._secret in data:
+            data = data.replace(self._secret, b"***")
+        return data
+
+    async def _said(self, response: aiohttp.ClientResponse) -> Said:
+        """Read a refusal; where its body is of no use the status says enough."""
+        body: object = None
+        with contextlib.suppress(aiohttp.ClientPayloadError, aiohttp.ClientOSError, Failed):
+            data = await self._read(response)
+            text = data.decode(errors="replace")
+            body = "" if data[:200].lstrip().startswith(b"<") else text
+            body = plain(data)
+        if response.status // 100 == 3:  # noqa: PLR2004 - HTTP's redirects
+            body = "it redirects to " + response.headers.get("location", "nowhere").partition("?")[0]
+        return read(response.status, body)
+
+    def _refuse(self, said: Said, headers: Mapping[str, str]) -> NoReturn:
+        """Raise what the refusal means."""
+        message = shorten(self._scrub(said.message))
+        told = ": ".join(part for part in (str(said.status or "an error"), message) if part)
+        verdict = classify(said, self._rules)
+        if isinstance(verdict, Refusal):
+            raise ModelRefused(verdict.text.format(where=self._where, model=self._model, said=told))
+        due = retry_at(headers, self._clock.time(), said.message)
+        raise Failed(verdict, f"{self._host} answered {told}", retry_at=due)
+
+    def _timed_out(self, error: TimeoutError) -> Failed:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return Failed(FailureKind.TIMEOUT, f"no connection to {self._host} in {min(_CONNECT, self._timeout):g} s")
+        return Failed(FailureKind.TIMEOUT, f"no answer from {self._host} in {self._timeout:g} s")
+
+    def _trouble(self, error: aiohttp.ClientError | OSError) -> str:
+        what = next((text for kind, text in _TROUBLES if isinstance(error, kind)), "the call to {host} failed: {cause}")
+        return self._scrub(what.format(host=self._host, cause=_cause(error)))
+
+    def _scrub(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return str(error.certificate_error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+def _address(base_url: str, name: str) -> URL:
+    try:
+        url = URL(base_url)
+    except ValueError as error:
+        raise UsageError(f"{name}: {base_url!r} is not an address: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise UsageError(f"{name}: {base_url!r} is not an address; write it like http://localhost:8001/v1")
+    if url.raw_user is not None or url.raw_password is not None:
+        raise UsageError("a password in a model's address would be shown in outputs; put the key in OPENAI_API_KEY")
+    return url.with_fragment(None)
+
+
+def _headers(key: str) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "accept-encoding": "gzip, deflate",
+        "user-agent": "tamiz",
+    }
+    if key:
+        if not (key.isascii() and key.isprintable()):
+            raise UsageError("the API key holds characters that no header takes: check OPENAI_API_KEY")
+        headers["authorization"] = f"Bearer {key}"
+    return headers

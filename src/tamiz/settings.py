@@ -1,0 +1,168 @@
+"""All settings, each default written once: a flag wins over the environment, that over `tamiz.toml`, that over the default."""
+
+import difflib
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tamiz.errors import UsageError
+from tamiz.units import seconds
+
+__all__ = ["SETTINGS_FILE", "Settings", "load_settings"]
+
+SETTINGS_FILE: Final = "tamiz.toml"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What shapes a run. Durations are in seconds."""
+
+    model: tuple[str, ...] = ()
+    """Model URLs, in the order of failover."""
+    escalate: tuple[str, ...] = ()
+    """Model URLs for the attempts after the first."""
+    threshold: float = 0.3
+    """The least score that is accepted, in [0, 1]."""
+    attempts: int = 3
+    """Answers judged per question."""
+    retries: int = 5
+    """Failed calls allowed per attempt; refusals for quota do not count."""
+    scorer: str = "tfidf"
+    unscored: Literal["accept", "retry"] = "accept"
+    """What becomes of an answer that could not be scored."""
+    concurrency: int = 64
+    """Most calls in flight at once."""
+    timeout: float = 60.0
+    """Most seconds one call may take."""
+    max_answer_tokens: int | None = None
+    """The `max_tokens` sent to a model; `None`: the server's default (256 for `local:`)."""
+    system: str | None = None
+    """The system prompt, where one is wanted."""
+    prompt: str | None = None
+    """File of the prompt template."""
+    seed: int = 0
+    limit: int | None = None
+    """Take only so many rows of the input."""
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    columns: str = ""
+    """Which column is what: `question=Question,reference=Best Answer`."""
+    state: str = "tamiz.db"
+    cache_policy: str = "lru"
+    cache_size: int = 10_000
+    """Answers kept in memory; 0 is none."""
+    cache_ttl: float | None = None
+    """Seconds that a cached answer is good for; `None`: for ever."""
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_api_key: str | None = None
+    ollama_host: str = "http://localhost:11434"
+    cache_dir: str = "~/.cache/tamiz"
+    """Where local models are kept."""
+
+
+_ALIASES: Final = {
+    "SCORE_THRESHOLD": "threshold",
+    "MAX_RETRIES": "retries",
+    "CACHE_POLICY": "cache_policy",
+    "CACHE_SIZE": "cache_size",
+    "CACHE_TTL": "cache_ttl",
+    "OPENAI_BASE_URL": "openai_base_url",
+    "OPENAI_API_KEY": "openai_api_key",
+    "OLLAMA_HOST": "ollama_host",
+}
+"""Names of the field, read beside `TAMIZ_…`, which wins."""
+
+_DURATIONS: Final = frozenset({"timeout", "cache_ttl"})
+_LISTS: Final = frozenset({"model", "escalate"})
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {
+    "threshold": (0, 1),
+    "attempts": (1, 1000),
+    "retries": (0, 1000),
+    "concurrency": (1, 10_000),
+    "timeout": (0.001, 86_400),
+    "max_answer_tokens": (1, 10_000_000),
+    "limit": (0, math.inf),
+    "max_calls": (0, math.inf),
+    "max_tokens": (0, math.inf),
+    "cache_size": (0, 100_000_000),
+    "cache_ttl": (0, math.inf),
+}
+
+
+def load_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str] | None = None, folder: Path | None = None
+) -> Settings:
+    """Gather the settings; a flag that is `None` or an empty tuple was not given.
+
+    Raises `UsageError` that names the setting, its value, where it came from and what would do.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for name, value in _from_file((folder or Path.cwd()) / SETTINGS_FILE).items():
+        values[name] = _checked(name, value, f"{SETTINGS_FILE}: {name}")
+    for name, variable, text in _from_environment(environment):
+        values[name] = _checked(name, text, variable)
+    for name, value in flags.items():
+        if value is not None and value != ():
+            values[name] = _checked(name, value, f"--{name.replace('_', '-')}")
+    return Settings(**values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            found = tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} cannot be read: {error}") from error
+    for name in found:
+        if name not in Settings.__struct_fields__:
+            near = difflib.get_close_matches(name, Settings.__struct_fields__, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it may have {', '.join(Settings.__struct_fields__)}"
+            raise UsageError(f"{path.name} has no setting {name!r}: {hint}")
+    return found
+
+
+def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Give (setting, variable, text) for each variable that is set, the ones that win last."""
+    cache = environment.get("XDG_CACHE_HOME")
+    found = [("cache_dir", "XDG_CACHE_HOME", str(Path(cache) / "tamiz"))] if cache else []
+    found += [(name, variable, environment[variable]) for variable, name in _ALIASES.items() if environment.get(variable)]
+    for name in Settings.__struct_fields__:
+        variable = f"TAMIZ_{name.upper()}"
+        if environment.get(variable):
+            found.append((name, variable, environment[variable]))
+    return found
+
+
+_TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _checked(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - any setting's value
+    if name in _LISTS:
+        value = tuple(value.split()) if isinstance(value, str) else value
+    elif name in _DURATIONS and isinstance(value, str):
+        value = seconds(value, where)
+    try:
+        value = msgspec.convert(value, _TYPES[name], strict=False)
+    except msgspec.ValidationError:
+        raise UsageError(f"{where}: {value!r} is not {_wanted(name)}") from None
+    low, high = _BOUNDS.get(name, (-math.inf, math.inf))
+    if isinstance(value, (int, float)) and not low <= value <= high:
+        upper = f" and {high:g}" if math.isfinite(high) else ""
+        raise UsageError(f"{where}: {value!r} is out of range: {'between' if upper else 'at least'} {low:g}{upper}")
+    return value
+
+
+def _wanted(name: str) -> str:
+    if name == "unscored":
+        return "one of: accept, retry"
+    if name in _LISTS:
+        return "a list of model URLs"
+    kind = str(_TYPES[name])
+    return "a whole number" if "int" in kind else "a number" if "float" in kind else "a text"

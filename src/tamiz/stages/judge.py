@@ -1,0 +1,98 @@
+"""Judge: scores an answer and decides whether it is good enough, worth another attempt, or the end."""
+
+import msgspec
+
+from tamiz.messages import Event, LlmResponse, RegenerationRequest, Scored, Source, Topic, ValidatedResponse
+from tamiz.policy import Policy
+from tamiz.scoring import Scorer
+from tamiz.effects import Effects
+from tamiz.stages.carry import question_of
+
+__all__ = ["Accept", "Exhaust", "Judge", "Regenerate", "Verdict", "judge"]
+
+
+class Accept(msgspec.Struct, frozen=True):
+    """The answer passes."""
+
+    answer: Scored
+
+
+class Regenerate(msgspec.Struct, frozen=True):
+    """The answer falls short and another attempt is allowed; `best` is the best so far."""
+
+    best: Scored
+
+
+class Exhaust(msgspec.Struct, frozen=True):
+    """No attempt passed and none is left; `best` is the one to keep."""
+
+    best: Scored
+
+
+Verdict = Accept | Regenerate | Exhaust
+
+
+def judge(scored: Scored, best: Scored | None, policy: Policy) -> Verdict:
+    """Decide on an answer, given the best of the attempts before it.
+
+    The one decision of the flow, the same in every host. `scored.attempt` counts from 1; the decision is `Regenerate`
+    for fewer than `policy.attempts` of them, so the loop is bounded whatever the answers are.
+    """
+    if policy.passes(scored.score):
+        return Accept(scored)
+    best = scored if best is None or _better(scored, best) else best
+    return Regenerate(best) if scored.attempt < policy.attempts else Exhaust(best)
+
+
+def _better(one: Scored, other: Scored) -> bool:
+    """Tell whether `one` beats `other`: a score beats none, a higher one a lower; of equals the earlier stays."""
+    if one.score is None:
+        return False
+    return other.score is None or one.score > other.score
+
+
+class Judge:
+    """Applies the scorer and the decision to each answer."""
+
+    reads = (Topic.LLM_RESPONSES,)
+
+    def __init__(self, scorer: Scorer, policy: Policy) -> None:
+        self._scorer = scorer
+        self._policy = policy
+
+    async def handle(self, event: Event) -> Effects:
+        """Score the answer and emit what the decision says."""
+        if not isinstance(event, LlmResponse):
+            return Effects()
+        score = self._scorer.score(event.llm_answer, event.best_answer)
+        scored = Scored(
+            llm_answer=event.llm_answer,
+            score=score.value,
+            reason=score.reason,
+            attempt=event.attempt,
+            model=event.model,
+            latency_ms=event.latency_ms,
+        )
+        match judge(scored, event.best, self._policy):
+            case Accept(answer):
+                return Effects(emit=(_end(event, answer, accepted=True),))
+            case Exhaust(best):
+                return Effects(emit=(_end(event, best, accepted=False, refused=scored),))
+            case Regenerate(best):
+                again = RegenerationRequest(
+                    **question_of(event), attempt=event.attempt + 1, retries=event.retries, best=best, refused=scored
+                )
+                return Effects(emit=(again,))
+
+
+def _end(event: LlmResponse, answer: Scored, *, accepted: bool, refused: Scored | None = None) -> ValidatedResponse:
+    return ValidatedResponse(
+        **question_of(event),
+        accepted=accepted,
+        answer=answer,
+        source=Source.MODEL,
+        attempts=event.attempt,
+        retries=event.retries,
+        leader=event.message_id,
+        refused=refused,
+    )

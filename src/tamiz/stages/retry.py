@@ -1,0 +1,102 @@
+"""Retry: each kind of failure has its own way back, or out."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tamiz.clock import Clock
+from tamiz.errors import FailureKind
+from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, Topic
+from tamiz.models.fleet import Fleet
+from tamiz.effects import Deferred, Effects
+from tamiz.stages.carry import question_of, tried_of
+
+__all__ = ["Backoff", "Retry"]
+
+_PASSING: Final = frozenset({FailureKind.OVERLOAD, FailureKind.TIMEOUT})
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True):
+    """How long to wait, in seconds."""
+
+    base: float = 1.0
+    cap: float = 60.0
+    quota_base: float = 5.0
+    quota_cap: float = 300.0
+
+    def overload(self, failures: int, random: Callable[[], float]) -> float:
+        """Give the delay after so many failures in a row: exponential with full jitter.
+
+        Uniform between 0 and min(cap, base * 2^(failures - 1)): "Exponential Backoff And Jitter", M. Brooker, AWS
+        Architecture Blog, 2015.
+        """
+        return random() * self._doubled(self.base, failures, self.cap)
+
+    def quota(self, deferrals: int) -> float:
+        """Give the step after so many quota refusals in a row that named no time."""
+        return self._doubled(self.quota_base, deferrals, self.quota_cap)
+
+    @staticmethod
+    def _doubled(base: float, times: int, cap: float) -> float:
+        # the exponent is bounded since a float overflows at 2^1024
+        return min(cap, base * 2.0 ** min(times - 1, 60))
+
+
+class Retry:
+    """Brings a failed call back when it makes sense, or ends the question with the reason."""
+
+    reads = (Topic.LLM_ERRORS,)
+
+    def __init__(
+        self, *, retries: int, fleet: Fleet, clock: Clock, random: Callable[[], float], backoff: Backoff
+    ) -> None:
+        self._retries = retries
+        self._fleet = fleet
+        self._clock = clock
+        self._random = random
+        self._backoff = backoff
+
+    async def handle(self, event: Event) -> Effects:
+        """Defer the next call, emit it at once where another model is to be asked, or emit a dead letter.
+
+        Overload and timeout come back with exponential backoff, never before the time the provider stated, and at
+        most `retries` times an attempt. A refused quota comes back at the stated time, or in growing steps, and counts
+        against nothing. Anything else is a dead letter.
+        """
+        if not isinstance(event, LlmError):
+            return Effects()
+        quota = event.kind is FailureKind.QUOTA
+        if not quota and event.kind not in _PASSING:
+            return Effects(emit=(_dead(event, event.reason),))
+        again = LlmRequest(**tried_of(event))
+        again = msgspec.structs.replace(
+            again, retry=event.retry + 1, retries=event.retries + 1, deferrals=event.deferrals + quota
+        )
+        failures = again.retry - again.deferrals
+        if failures > self._retries:
+            return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
+        if self._fleet.untried(again.attempt, again.retry):
+            return Effects(emit=(again,))
+        return Effects(defer=(Deferred(again, self._due(event, again)),))
+
+    def _due(self, event: LlmError, again: LlmRequest) -> float:
+        now = self._clock.time()
+        if event.kind is FailureKind.QUOTA:
+            return event.retry_at if event.retry_at is not None else now + self._backoff.quota(again.deferrals)
+        delay = self._backoff.overload(again.retry - again.deferrals, self._random)
+        # the jitter comes on top of a stated time, or all who were told the same time would return together
+        return max(now, event.retry_at or now) + delay
+
+
+def _dead(event: LlmError, reason: str) -> DeadLetter:
+    return DeadLetter(
+        **question_of(event),
+        kind=event.kind,
+        reason=reason,
+        attempts=event.attempt - 1,
+        retries=event.retries + 1,
+        model=event.model,
+        best=event.best,
+        leader=event.message_id,
+    )

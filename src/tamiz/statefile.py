@@ -1,0 +1,274 @@
+"""The state file: one SQLite database that one process writes, in transactions that span many events."""
+
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tamiz.errors import StateError
+
+__all__ = ["FORMAT", "StateFile", "read_only"]
+
+FORMAT: Final = 1
+"""The version of the file's layout, kept in SQLite's `user_version`."""
+
+_APPLICATION_ID: Final = 0x74616D7A  # "tamz"
+
+_SCHEMA: Final = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE log (
+    seq INTEGER PRIMARY KEY, topic TEXT NOT NULL, key TEXT NOT NULL, pending INTEGER NOT NULL, value BLOB NOT NULL
+);
+CREATE TABLE questions (
+    message_id TEXT PRIMARY KEY, trace_id TEXT NOT NULL, question_id TEXT, title TEXT NOT NULL, content TEXT NOT NULL,
+    best_answer TEXT, cache_key TEXT NOT NULL, created_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE outcomes (
+    message_id TEXT PRIMARY KEY, cache_key TEXT NOT NULL, outcome TEXT NOT NULL, source TEXT, answer TEXT, score REAL,
+    reason TEXT, kind TEXT, attempt INTEGER, attempts INTEGER NOT NULL, retries INTEGER NOT NULL, model TEXT,
+    latency_ms REAL, leader TEXT NOT NULL, finished_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX reusable ON outcomes (cache_key, score) WHERE outcome = 'accepted' AND source = 'model';
+CREATE INDEX failed ON outcomes (kind) WHERE outcome = 'failed';
+CREATE TABLE attempts (
+    message_id TEXT NOT NULL, attempt INTEGER NOT NULL, retry INTEGER NOT NULL, result TEXT NOT NULL, answer TEXT,
+    score REAL, reason TEXT, model TEXT, latency_ms REAL, at REAL NOT NULL,
+    PRIMARY KEY (message_id, attempt, retry, result)
+) WITHOUT ROWID;
+CREATE TABLE claims (cache_key TEXT PRIMARY KEY, leader TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE parked (
+    seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, message_id TEXT NOT NULL UNIQUE, event BLOB NOT NULL
+);
+CREATE INDEX parked_by_key ON parked (cache_key, seq);
+CREATE TABLE deferrals (
+    message_id TEXT NOT NULL, attempt INTEGER NOT NULL, retry INTEGER NOT NULL, due REAL NOT NULL, event BLOB NOT NULL,
+    PRIMARY KEY (message_id, attempt, retry)
+) WITHOUT ROWID;
+CREATE INDEX deferrals_by_due ON deferrals (due);
+"""
+
+_DISK_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC})
+
+
+class StateFile:
+    """The database behind bus and store, held by one process at a time.
+
+    What is written between two commits is one transaction. `commit` returns once it is on the disk
+    (WAL, `synchronous=FULL`); before it, everyone in this process already sees it, and after a crash nobody does.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open or make the file; `:memory:` is a file that nobody else sees.
+
+        Raises `StateError` where another process holds it, a newer tamiz wrote it, or it is not a state file.
+        """
+        self.path = str(path)
+        self.broken = False
+        """Whether a transaction was lost: memory and file differ then, and nothing more is committed."""
+        self._before_commit: list[Callable[[], None]] = []
+        self._lock = None if self.path == ":memory:" else _Lock(self.path)
+        try:
+            self._db = _connect(self.path)
+        except BaseException:
+            if self._lock is not None:
+                self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @staticmethod
+    def remove(path: str) -> None:
+        """Remove a state file that nobody uses; one that is something else is left alone.
+
+        Raises `StateError` where another process holds it or it is not a state file of this version.
+        """
+        StateFile(path).close()
+        lock = _Lock(path)
+        try:
+            for part in ("-wal", "-shm", ""):
+                Path(path + part).unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+    def before_commit(self, flush: Callable[[], None]) -> None:
+        """Have `flush` called in every commit, before it: to write what was held back until then."""
+        self._before_commit.append(flush)
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement within the transaction that is open, or a new one."""
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            return self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement for each row, within the transaction."""
+        try:
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(sql, rows)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def commit(self) -> None:
+        """Make everything since the last commit durable, all or nothing.
+
+        Raises `StateError` where the disk is full or broken; nothing since the last commit is kept then.
+        """
+        if self.broken:
+            raise StateError(f"the state file {self.path} lost its last transaction. Run the same command again")
+        for flush in self._before_commit:
+            flush()
+        if not self._db.in_transaction:
+            return
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def abandon(self) -> None:
+        """Forget everything since the last commit and refuse any further one: a new `StateFile` starts from there."""
+        self.broken = True
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Forget what was not committed, close the file and let others have it."""
+        self.abandon()
+        self._db.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def meta(self, name: str) -> Any:  # noqa: ANN401 - text or number, as it was set
+        """Give a value kept by `set_meta`, or `None`."""
+        row = self.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else row[0]
+
+    def set_meta(self, name: str, value: str | float) -> None:
+        """Keep a small value under a name."""
+        self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def _explain(self, error: sqlite3.Error) -> StateError:
+        self.abandon()
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code in _DISK_FULL:
+            return StateError(
+                f"the disk is full: {self.path} cannot grow ({error}). "
+                "Free some space and run the same command again; everything up to here is kept"
+            )
+        return StateError(f"the state file {self.path} failed: {error}")
+
+
+class _Lock:
+    """An advisory lock on `PATH.lock` that dies with its process and says whose it is."""
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path) + ".lock"
+        try:
+            while True:
+                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._acquire(path)
+                if self._still_there():
+                    break
+                os.close(self._fd)  # its holder removed the file between our open and our lock
+        except OSError as error:
+            raise StateError(f"the state file {path} cannot be used: {_plain(error)}. Choose another: --state") from error
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+
+    def _acquire(self, path: str) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._fd)
+            raise StateError(
+                f"the state file {path} is in use by process {holder}. "
+                "Wait for it, stop it, or use another file: --state FILE"
+            ) from None
+
+    def _still_there(self) -> bool:
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        os.unlink(self._path)  # while it is held, so that nobody can hold a removed one
+        os.close(self._fd)
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    try:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    except sqlite3.Error as error:
+        raise StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE") from error
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA temp_store = MEMORY")
+        if _check_format(db, path) == 0:
+            db.executescript(
+                f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
+                f"{_SCHEMA} COMMIT;"
+            )
+    except sqlite3.Error as error:
+        db.close()
+        raise _cannot_open(path, error) from error
+    except StateError:
+        db.close()
+        raise
+    return db
+
+
+def _check_format(db: sqlite3.Connection, path: str) -> int:
+    """Give the file's format, 0 for a new file."""
+    found: int = db.execute("PRAGMA user_version").fetchone()[0]
+    application: int = db.execute("PRAGMA application_id").fetchone()[0]
+    tables: int = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    if tables and application != _APPLICATION_ID:
+        raise StateError(f"{path} is a database of another program, not a state file of tamiz. Choose another: --state FILE")
+    if found > FORMAT:
+        raise StateError(
+            f"the state file {path} has format {found}, written by a newer tamiz; this one reads up to {FORMAT}: "
+            "upgrade tamiz, or use another file: --state FILE"
+        )
+    return found
+
+
+def _cannot_open(path: str, error: sqlite3.Error) -> StateError:
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
+        return StateError(f"{path} is not a state file of tamiz ({error}). Choose another: --state FILE")
+    return StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE")
+
+
+def read_only(path: str) -> sqlite3.Connection:
+    """Open a state file for reading, also while another process writes it.
+
+    Raises `StateError` where it does not exist or is not a state file that this version reads.
+    """
+    if not Path(path).is_file():
+        raise StateError(f"there is no state file {path}: run `tamiz run` first, or name it with --state FILE")
+    try:
+        db = sqlite3.connect(f"file:{Path(path).resolve().as_uri()[7:]}?mode=ro", uri=True, isolation_level=None)
+        if _check_format(db, path) == 0:
+            raise StateError(f"the state file {path} is empty: run `tamiz run` first")
+    except sqlite3.Error as error:
+        raise _cannot_open(path, error) from error
+    return db
+
+
+def _plain(error: OSError) -> str:
+    return errno.errorcode.get(error.errno or 0, "") + f" {error.strerror}"

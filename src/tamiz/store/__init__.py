@@ -1,0 +1,1 @@
+"""Where questions, answers, claims and due times are kept."""
