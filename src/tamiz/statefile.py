@@ -32,7 +32,10 @@ CREATE TABLE outcomes (
     reason TEXT, kind TEXT, attempt INTEGER, attempts INTEGER NOT NULL, retries INTEGER NOT NULL, model TEXT,
     latency_ms REAL, leader TEXT NOT NULL, finished_at REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX reusable ON outcomes (cache_key, score) WHERE outcome = 'accepted' AND source = 'model';
+CREATE TABLE reusable (cache_key TEXT PRIMARY KEY, message_id TEXT NOT NULL, score REAL) WITHOUT ROWID;
+CREATE TABLE reusable_soon (
+    seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, message_id TEXT NOT NULL, score REAL
+);
 CREATE INDEX failed ON outcomes (kind) WHERE outcome = 'failed';
 CREATE TABLE attempts (
     message_id TEXT NOT NULL, attempt INTEGER NOT NULL, retry INTEGER NOT NULL, result TEXT NOT NULL, answer TEXT,

@@ -24,14 +24,10 @@ from tamiz.store.base import Answers, Deferrals
 
 __all__ = ["Counters", "EmbeddedHost", "Feed", "Limits"]
 
-_STARVED: Final = 0.002
-"""Seconds between commits where calls could start if only those that are done were committed."""
 _SOONEST: Final = 0.004
 _LATEST: Final = 0.02
-_SLICE: Final = 64
+_SLICE: Final = 16
 """Deliveries handled before the event loop gets its turn."""
-_AT_ONCE: Final = 64
-"""Events taken from the deferrals in one go."""
 _GRACE: Final = 8.0
 """Seconds that calls in flight get to finish when the host is asked to stop."""
 
@@ -50,8 +46,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Feed(Protocol):
     """Where new questions come from."""
 
-    async def next(self) -> Effects | None:
-        """Give the next questions with what to record of them, or `None` after the last."""
+    async def next(self, limit: int) -> Effects | None:
+        """Give up to `limit` of the next questions, with what to record of them, or `None` after the last."""
         ...
 
 
@@ -127,6 +123,7 @@ class EmbeddedHost:
         self._dirty = False
         self._unsaved_calls = 0
         self._committed_at = clock.monotonic()
+        self._commit_took = 0.0
         self._next_due: float | None = None
         self._spent_calls: int = state.meta("calls") or 0
         self._spent_tokens: int = state.meta("tokens") or 0
@@ -171,16 +168,17 @@ class EmbeddedHost:
             raise self._failure
 
     async def _loop(self) -> None:
+        worked = False
         while not self._done():
             self._wake.clear()
-            worked = await self._work()
-            self._start_calls()
-            age = self._clock.monotonic() - self._committed_at
             starved = self._starved()
-            soonest = _STARVED if starved else _SOONEST
+            age = self._clock.monotonic() - self._committed_at
+            soonest = 2 * self._commit_took if starved else _SOONEST
             if self._dirty and (age >= _LATEST or (age >= soonest and (starved or not worked))):
                 self._commit()
-            elif worked:
+            self._start_calls()
+            worked = await self._work()
+            if worked:
                 await asyncio.sleep(0)
             else:
                 await self._wait(soonest - age if self._dirty else None)
@@ -197,8 +195,8 @@ class EmbeddedHost:
     async def _work(self) -> bool:
         """Take due events and handle a slice of deliveries; tell whether there was anything to do."""
         worked = False
-        if self._next_due is not None and self._next_due <= self._clock.time() and self._roomy():
-            due = await self._deferrals.due(self._clock.time(), _AT_ONCE)
+        if self._next_due is not None and self._next_due <= self._clock.time() and (room := self._room_for()) > 0:
+            due = await self._deferrals.due(self._clock.time(), room)
             await self._bus.publish(due)
             self._next_due = await self._deferrals.next_due()
             self._dirty = worked = True
@@ -255,14 +253,16 @@ class EmbeddedHost:
             self.counters.calls += 1
             self._calls.add(asyncio.create_task(self._call(delivery)))
         self.counters.in_flight = len(self._calls)
-        if self._roomy():
+        if self._room_for() > 0:
             self._room.set()
 
     def _free_slots(self) -> int:
         return self._limits.concurrency - len(self._calls) - self._unsaved_calls
 
     def _starved(self) -> bool:
-        return self._unsaved_calls > 0 and self._free_slots() <= 0 and self._bus.waiting("generate") > 0
+        """Tell whether calls could start if only those that are done were committed."""
+        more = self._bus.waiting("generate") > 0 or not self._fed or self._next_due is not None
+        return more and self._unsaved_calls > 0 and self._free_slots() <= 0
 
     def _budget_reached(self) -> bool:
         limits = self._limits
@@ -294,10 +294,10 @@ class EmbeddedHost:
     async def _feed(self, feed: Feed) -> None:
         try:
             while not self._stopping:
-                while not self._roomy():
+                while (room := self._room_for()) <= 0:
                     self._room.clear()
                     await self._room.wait()
-                effects = await feed.next()
+                effects = await feed.next(room)
                 if effects is None:
                     break
                 await self._carry_out(effects)
@@ -310,13 +310,17 @@ class EmbeddedHost:
             self._fed = True
             self._wake.set()
 
-    def _roomy(self) -> bool:
-        """Tell whether the flow wants more: enough to keep every call slot busy, never more than that."""
-        return self._bus.waiting("generate") + self._bus.waiting("intake") < self._limits.concurrency
+    def _room_for(self) -> int:
+        """Give how many more questions the flow wants: as many as there are calls that could start at once.
+
+        What is fetched no sooner than it can be worked on is most often through before the next commit, and then never
+        touches the log.
+        """
+        return self._free_slots() - self._bus.waiting("generate") - self._bus.waiting("intake")
 
     async def _wait(self, at_most: float | None) -> None:
         """Wait for a call, the feed, a due time, the end of the grace or a commit that is due."""
-        if self._next_due is not None and self._roomy():
+        if self._next_due is not None and self._room_for() > 0:
             until_due = max(self._next_due - self._clock.time(), 0)
             at_most = until_due if at_most is None else min(at_most, until_due)
         if self._stop_by is not None:
@@ -332,9 +336,11 @@ class EmbeddedHost:
         if self.counters.calls:
             self._state.set_meta("calls", self._spent_calls + self.counters.calls)
             self._state.set_meta("tokens", self._spent_tokens + self.counters.tokens)
+        began = self._clock.monotonic()
         self._state.commit()
         self._dirty = False
         self._unsaved_calls = 0
         self._committed_at = self._clock.monotonic()
+        self._commit_took = self._committed_at - began
         finished, self._finished = self._finished, []
         self._listener.committed(finished)

@@ -54,6 +54,7 @@ class RowFeed:
         self._spool = spool
         self._clock = clock
         self._chunks: asyncio.Queue[list[Row | BadRow] | BaseException | None] = asyncio.Queue()
+        self._read_rows: list[Row | BadRow] = []
         self._ahead = threading.Semaphore(_AHEAD)
         self._reader = threading.Thread(
             target=self._read,
@@ -63,14 +64,17 @@ class RowFeed:
         )
         self._reader.start()
 
-    async def next(self) -> Effects | None:
-        """Give the next rows as questions, or `None` after the last. Raises what the reading raised."""
-        chunk = await self._chunks.get()
-        self._ahead.release()
-        if isinstance(chunk, BaseException):
-            raise chunk
-        if chunk is None:
-            return None
+    async def next(self, limit: int) -> Effects | None:
+        """Give up to `limit` rows as questions, or `None` after the last. Raises what the reading raised."""
+        if not self._read_rows:
+            chunk = await self._chunks.get()
+            self._ahead.release()
+            if isinstance(chunk, BaseException):
+                raise chunk
+            if chunk is None:
+                return None
+            self._read_rows = chunk
+        chunk, self._read_rows = self._read_rows[:limit], self._read_rows[limit:]
         submissions = [(message_id(self._settings, self.rows + n, *_content(row)), row) for n, row in enumerate(chunk)]
         self.rows += len(chunk)
         self._spool.append([submission for submission, _ in submissions])
