@@ -90,9 +90,7 @@ class BoundedCache:
 
     def stats(self) -> CacheStats:
         """Give the counters."""
-        return CacheStats(
-            self._policy, len(self._entries), self._size, self._hits, self._misses, self._expired
-        )
+        return CacheStats(self._policy, len(self._entries), self._size, self._hits, self._misses, self._expired)
 
 
 class NoCache:

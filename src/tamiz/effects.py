@@ -28,7 +28,10 @@ class Effects(msgspec.Struct, frozen=True, gc=False):
 class Stage(Protocol):
     """One step of the flow. It decides; hosts do. It never touches a bus or a file."""
 
-    reads: tuple[Topic, ...]
+    @property
+    def reads(self) -> tuple[Topic, ...]:
+        """The topics whose events it handles."""
+        ...
 
     async def handle(self, event: Event) -> Effects:
         """Decide what follows from the event.

@@ -202,7 +202,7 @@ Terminal = ValidatedResponse | DeadLetter
 """The messages that end a question."""
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Event)
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 class _Envelope(msgspec.Struct):

@@ -38,5 +38,7 @@ def read_template(path: str | None) -> PromptTemplate:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--prompt {path}: cannot be read ({error})") from error
     if not _PLACE.search(text):
-        raise UsageError(f"--prompt {path}: names neither {{title}} nor {{content}}, so every question would be the same")
+        raise UsageError(
+            f"--prompt {path}: names neither {{title}} nor {{content}}, so every question would be the same"
+        )
     return PromptTemplate(text)

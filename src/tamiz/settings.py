@@ -1,4 +1,4 @@
-"""All settings, each default written once: a flag wins over the environment, that over `tamiz.toml`, that over the default."""
+"""All settings, each default written once: flag over environment over `tamiz.toml` over default."""
 
 import difflib
 import math
@@ -132,7 +132,9 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
     """Give (setting, variable, text) for each variable that is set, the ones that win last."""
     cache = environment.get("XDG_CACHE_HOME")
     found = [("cache_dir", "XDG_CACHE_HOME", str(Path(cache) / "tamiz"))] if cache else []
-    found += [(name, variable, environment[variable]) for variable, name in _ALIASES.items() if environment.get(variable)]
+    found += [
+        (name, variable, environment[variable]) for variable, name in _ALIASES.items() if environment.get(variable)
+    ]
     for name in Settings.__struct_fields__:
         variable = f"TAMIZ_{name.upper()}"
         if environment.get(variable):

@@ -72,6 +72,8 @@ class StateFile:
         self.path = str(path)
         self.broken = False
         """Whether a transaction was lost: memory and file differ then, and nothing more is committed."""
+        self.folder = "." if self.path == ":memory:" else str(Path(self.path).resolve().parent)
+        """Where the file is; there is room there, or the run stops anyway."""
         self._before_commit: list[Callable[[], None]] = []
         self._lock = None if self.path == ":memory:" else _Lock(self.path)
         try:
@@ -187,7 +189,9 @@ class _Lock:
                     break
                 os.close(self._fd)  # its holder removed the file between our open and our lock
         except OSError as error:
-            raise StateError(f"the state file {path} cannot be used: {_plain(error)}. Choose another: --state") from error
+            raise StateError(
+                f"the state file {path} cannot be used: {_plain(error)}. Choose another: --state"
+            ) from error
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
 
@@ -204,12 +208,12 @@ class _Lock:
 
     def _still_there(self) -> bool:
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+            return os.path.samestat(Path(self._path).stat(), os.fstat(self._fd))
         except FileNotFoundError:
             return False
 
     def release(self) -> None:
-        os.unlink(self._path)  # while it is held, so that nobody can hold a removed one
+        Path(self._path).unlink()  # while it is held, so that nobody can hold a removed one
         os.close(self._fd)
 
 
@@ -242,7 +246,9 @@ def _check_format(db: sqlite3.Connection, path: str) -> int:
     application: int = db.execute("PRAGMA application_id").fetchone()[0]
     tables: int = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and application != _APPLICATION_ID:
-        raise StateError(f"{path} is a database of another program, not a state file of tamiz. Choose another: --state FILE")
+        raise StateError(
+            f"{path} is another program's database, not a state file of tamiz. Choose another: --state FILE"
+        )
     if found > FORMAT:
         raise StateError(
             f"the state file {path} has format {found}, written by a newer tamiz; this one reads up to {FORMAT}: "

@@ -19,7 +19,7 @@ class SqliteBus:
     """A log whose publications and acknowledgements become durable together, in the state file's next commit.
 
     A record that is published and acknowledged by all its groups within one commit never touches the disk; one that
-    all have acknowledged is dropped from it. What was not acknowledged is delivered again to a new bus on the same file.
+    all have acknowledged is dropped from it. What was not acknowledged comes again on a new bus on the same file.
     """
 
     def __init__(self, state: StateFile, groups: Mapping[str, Iterable[Topic]]) -> None:

@@ -23,17 +23,18 @@ _COMMANDS: Final = {
 
 
 class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        """Name the commands."""
         return [*_COMMANDS]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Import a command."""
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
@@ -42,7 +43,7 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, "-V", "--version", message="tamiz %(version)s")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-def cli(debug: bool) -> None:  # noqa: ARG001, FBT001 - read by main(), and click's way of passing flags
+def cli(debug: bool) -> None:  # noqa: FBT001 - read by main(), and click's way of passing flags
     """Answer questions with any LLM, keep only the answers that pass a quality bar, lose none.
 
     Exit codes: 0 all done and none failed, 1 error, 2 wrong usage or input, 3 some questions failed, 4 a budget is

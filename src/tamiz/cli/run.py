@@ -2,9 +2,9 @@
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,9 +26,7 @@ __all__ = ["run"]
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout (needs --out).")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
-@click.pass_context
-def run(
-    context: click.Context,
+def run(  # noqa: PLR0917 - click passes flags by name
     questions: tuple[str, ...],
     out: str | None,
     fresh: bool,  # noqa: FBT001 - click's way of passing flags, likewise below
@@ -54,7 +52,7 @@ def run(
         click.echo(json.dumps(summary_json(summary, settings.state, out)))
     if not quiet:
         click.echo(summary_text(summary, settings.state, out), err=True)
-    context.exit(_exit_code(summary))
+    click.get_current_context().exit(_exit_code(summary))
 
 
 def _exit_code(summary: Summary) -> int:
@@ -64,7 +62,7 @@ def _exit_code(summary: Summary) -> int:
 
 
 def _forget(path: str) -> None:
-    if os.path.exists(path):
+    if Path(path).exists():
         if sys.stdin.isatty() and sys.stderr.isatty():
             click.confirm(f"Forget all questions and answers in {path}?", abort=True, err=True)
         StateFile.remove(path)

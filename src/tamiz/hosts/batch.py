@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import json
-import os
 import random
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 
 import msgspec
 
@@ -126,7 +124,7 @@ class Batch(msgspec.Struct, kw_only=True):
 
     @property
     def shape(self) -> dict[str, object]:
-        """The settings that shape outcomes, by name: a state file finishes its questions under those they began with."""
+        """The settings that shape outcomes, by name: open questions are finished under those they began with."""
         settings = self.settings
         return {
             "model": " ".join(settings.model),
@@ -164,7 +162,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
     answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
     stages = _stages(batch, answers, SqliteClaims(state))
     bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
-    with contextlib.closing(Spool(os.path.dirname(os.path.abspath(settings.state)))) as spool, batch.output as output:
+    with contextlib.closing(Spool(state.folder)) as spool, batch.output as output:
         results = Results(state, spool, output)
         host = EmbeddedHost(
             state=state,
@@ -263,14 +261,13 @@ def _attempts(state: StateFile, settings: str) -> tuple[dict[str, int], int]:
     return counts, refused
 
 
-async def _watch(
-    watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results
-) -> None:
+async def _watch(watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results) -> None:
     while True:
         await asyncio.sleep(0.2)
         watch(
             Report(
                 rows_read=feed.rows,
+                rows_expected=feed.expected,
                 all_read=host.fed,
                 totals=results.totals,
                 counters=host.counters,

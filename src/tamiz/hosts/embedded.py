@@ -151,7 +151,7 @@ class EmbeddedHost:
         """Take the feed's questions and those left from before to their outcomes.
 
         Returns when all have one, when a budget is spent (`budget_spent`) or after `stop`; everything is committed
-        then. Raises what a stage, the feed, the model or the state file raised; what was handled before it is committed.
+        then. Raises what a stage, the feed, the model or the state file raised; what was handled before is committed.
         """
         self._next_due = await self._deferrals.next_due()
         feeder = asyncio.create_task(self._feed(feed))

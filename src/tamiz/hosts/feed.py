@@ -29,6 +29,8 @@ class RowFeed:
     """Reads rows in a thread of its own, so that a slow disk or pipe never stops the flow.
 
     Rows whose submission the store knows already are not fed again; all of them are noted in the spool, in their order.
+    `settings` and `asked_how` are the digests that identify a submission and a question (see `identity`). `live` takes
+    each row as it comes, where it may be long before the next one (a pipe).
     """
 
     def __init__(
@@ -41,13 +43,11 @@ class RowFeed:
         spool: Spool,
         clock: Clock,
         live: bool,
+        expected: int | None = None,
     ) -> None:
-        """`settings` and `asked_how` are the digests that identify a submission and a question (see `identity`).
-
-        `live`: take each row as it comes, where it may be long before the next one (a pipe).
-        """
         self.rows = 0
         self.known = 0
+        self.expected = expected
         self._settings = settings
         self._asked_how = asked_how
         self._answers = answers

@@ -81,7 +81,9 @@ class Results:
             self._write()
 
     def _write(self) -> None:
-        count = 16  # in order of the input few are ready beyond the first that is not, so look a little way, then further
+        count = (
+            16  # in order of the input few are ready beyond the first that is not, so look a little way, then further
+        )
         wrote = False
         while ids := self._spool.peek(count):
             marks = ",".join("?" * len(ids))

@@ -46,8 +46,8 @@ class ErrorObject(Exception):
 
 
 # What a completion without an answer is. `INVALID` ends the question, `OVERLOAD` brings it back for another try.
-_NO_CHOICES: Final = FailureKind.INVALID
-_NO_TEXT: Final = FailureKind.INVALID
+_NO_CHOICES: Final = FailureKind.OVERLOAD
+_NO_TEXT: Final = FailureKind.OVERLOAD
 _REFUSED: Final = FailureKind.INVALID
 _CUT_OFF: Final = FailureKind.INVALID
 _RUBBISH: Final = FailureKind.OVERLOAD

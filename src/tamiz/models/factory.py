@@ -55,7 +55,7 @@ def make_model(url: str, settings: Settings, clock: Clock) -> Model | Simulator:
                 raise UsageError(f"--model {url}: names no model; write it like ollama:llama3.2")
             return _openai(url, _ollama_base(settings.ollama_host), rest, settings, clock, None)
         case "local" if colon:
-            return _local(url, rest, settings)
+            return _local(url, rest, settings, clock)
         case _:
             raise UsageError(f"--model {url!r} is not a model URL; the choices are:\n{CHOICES}")
 
@@ -69,7 +69,9 @@ def _simulated(url: str, rest: str, settings: Settings, clock: Clock) -> Simulat
     return SimulatedModel(url, parse_profile({"seed": str(settings.seed), **dict(pairs)}), clock)
 
 
-def _openai(url: str, base_url: str, model: str, settings: Settings, clock: Clock, key: str | None) -> Model:
+def _openai(  # noqa: PLR0917 - each call names a scheme's own values
+    url: str, base_url: str, model: str, settings: Settings, clock: Clock, key: str | None
+) -> Model:
     from tamiz.models.openai import OpenAIModel  # noqa: PLC0415 - lazily, see above
 
     return OpenAIModel(
@@ -109,7 +111,7 @@ def _ollama_base(host: str) -> str:
     return f"{parts.scheme}://{name}:{parts.port or 11434}/v1"
 
 
-def _local(url: str, rest: str, settings: Settings) -> Model:
+def _local(url: str, rest: str, settings: Settings, clock: Clock) -> Model:
     from tamiz.models import catalogue  # noqa: PLC0415 - lazily, see above
     from tamiz.models.local import LocalModel  # noqa: PLC0415
 
@@ -120,4 +122,11 @@ def _local(url: str, rest: str, settings: Settings) -> Model:
         if rest.endswith(".gguf") or "/" in rest
         else catalogue.path_of(rest, Path(settings.cache_dir).expanduser())
     )
-    return LocalModel(name=url, path=path, system=settings.system, max_tokens=settings.max_answer_tokens)
+    return LocalModel(
+        name=url,
+        path=path,
+        system=settings.system,
+        max_tokens=settings.max_answer_tokens,
+        timeout=settings.timeout,
+        clock=clock,
+    )

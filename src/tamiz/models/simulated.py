@@ -82,8 +82,10 @@ def _value(name: str, text: str) -> float | int:
 
 
 class SimulatedModel(Simulator):
-    """Plays an LLM. What it does depends on the seed, the question, the attempt and the retry, and on nothing else:
-    two runs give the same outcomes whatever their concurrency and order.
+    """Plays an LLM.
+
+    What it does depends on the seed, the question, the attempt and the retry, and on nothing else: two runs give the
+    same outcomes whatever their concurrency and order.
     """
 
     def __init__(self, name: str, profile: Profile, clock: Clock) -> None:

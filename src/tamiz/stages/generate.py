@@ -4,11 +4,11 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from tamiz.clock import Clock
+from tamiz.effects import Effects
 from tamiz.errors import Failed
 from tamiz.messages import Event, LlmError, LlmRequest, LlmResponse, Topic
 from tamiz.models.base import Model, Prompt, Reply, Simulator
 from tamiz.models.fleet import Fleet
-from tamiz.effects import Effects
 from tamiz.stages.carry import tried_of
 
 __all__ = ["Generate"]

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tamiz.cache import Cache
+from tamiz.effects import Effects
 from tamiz.messages import (
     DeadLetter,
     Event,
@@ -16,7 +17,6 @@ from tamiz.messages import (
     ValidatedResponse,
 )
 from tamiz.policy import Policy
-from tamiz.effects import Effects
 from tamiz.stages.carry import question_of
 from tamiz.store.base import Answers, Claims
 

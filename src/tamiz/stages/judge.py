@@ -2,10 +2,10 @@
 
 import msgspec
 
+from tamiz.effects import Effects
 from tamiz.messages import Event, LlmResponse, RegenerationRequest, Scored, Source, Topic, ValidatedResponse
 from tamiz.policy import Policy
 from tamiz.scoring import Scorer
-from tamiz.effects import Effects
 from tamiz.stages.carry import question_of
 
 __all__ = ["Accept", "Exhaust", "Judge", "Regenerate", "Verdict", "judge"]

@@ -1,7 +1,7 @@
 """Persist: remembers outcomes, refused attempts and failed calls."""
 
-from tamiz.messages import Event, Topic
 from tamiz.effects import Effects
+from tamiz.messages import Event, Topic
 
 __all__ = ["Persist"]
 

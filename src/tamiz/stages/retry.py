@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from tamiz.clock import Clock
+from tamiz.effects import Deferred, Effects
 from tamiz.errors import FailureKind
 from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, Topic
 from tamiz.models.fleet import Fleet
-from tamiz.effects import Deferred, Effects
 from tamiz.stages.carry import question_of, tried_of
 
 __all__ = ["Backoff", "Retry"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tamiz.messages import Event, QuestionAsked, Scored
 from tamiz.effects import Deferred
+from tamiz.messages import Event, QuestionAsked, Scored
 
 __all__ = ["Answers", "Claims", "Deferrals"]
 
