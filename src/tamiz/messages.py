@@ -203,6 +203,7 @@ Terminal = ValidatedResponse | DeadLetter
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_unreadable: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Envelope(msgspec.Struct):
@@ -227,14 +228,14 @@ def decode(data: bytes) -> Event:
     """
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _unreadable as error:
         raise UnreadableMessage(_why_unreadable(data, error)) from error
 
 
 def _why_unreadable(data: bytes, error: Exception) -> str:
     try:
         envelope = msgspec.json.decode(data, type=_Envelope)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _unreadable:
         return f"not a message of tamiz ({error})"
     if envelope.v is not None and envelope.v > VERSION:
         return (

@@ -60,8 +60,10 @@ _DISK_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, 
 class StateFile:
     """The database behind bus and store, held by one process at a time.
 
-    What is written between two commits is one transaction. `commit` returns once it is on the disk
-    (WAL, `synchronous=FULL`); before it, everyone in this process already sees it, and after a crash nobody does.
+    What is written between two commits is one transaction: before the commit everyone in this process already sees it,
+    and after a crash nobody does. What `commit` has returned from survives the death of the process; what `sync` has
+    returned from after that survives a power cut. (SQLite's WAL mode with `synchronous=NORMAL`, where the commit does
+    not wait for the disk, and the sync of the log that `FULL` would do in the commit, which a thread can do here.)
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -74,6 +76,7 @@ class StateFile:
         """Whether a transaction was lost: memory and file differ then, and nothing more is committed."""
         self.folder = "." if self.path == ":memory:" else str(Path(self.path).resolve().parent)
         """Where the file is; there is room there, or the run stops anyway."""
+        self._wal: int | None = None
         self._before_commit: list[Callable[[], None]] = []
         self._lock = None if self.path == ":memory:" else _Lock(self.path)
         try:
@@ -128,7 +131,7 @@ class StateFile:
             raise self._explain(error) from error
 
     def commit(self) -> None:
-        """Make everything since the last commit durable, all or nothing.
+        """Keep everything since the last commit, all or nothing.
 
         Raises `StateError` where the disk is full or broken; nothing since the last commit is kept then.
         """
@@ -143,6 +146,17 @@ class StateFile:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
+    def sync(self) -> None:
+        """Wait until all that was committed before the call is on the disk. May be called from another thread."""
+        if self.path == ":memory:":
+            return
+        try:
+            if self._wal is None:
+                self._wal = os.open(self.path + "-wal", os.O_RDWR | os.O_CLOEXEC)
+            os.fdatasync(self._wal)
+        except OSError as error:
+            raise StateError(f"the state file {self.path} failed: {_plain(error)}") from error
+
     def abandon(self) -> None:
         """Forget everything since the last commit and refuse any further one: a new `StateFile` starts from there."""
         self.broken = True
@@ -152,6 +166,8 @@ class StateFile:
     def close(self) -> None:
         """Forget what was not committed, close the file and let others have it."""
         self.abandon()
+        if self._wal is not None:
+            os.close(self._wal)
         self._db.close()
         if self._lock is not None:
             self._lock.release()
@@ -224,7 +240,7 @@ def _connect(path: str) -> sqlite3.Connection:
         raise StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE") from error
     try:
         db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA temp_store = MEMORY")
         if _check_format(db, path) == 0:
             db.executescript(

@@ -1,15 +1,14 @@
 """The embedded host: every stage in one process, on one state file.
 
 One loop hands events to the stages that do not wait, one after another, without a task or a switch; each model call is
-a task. What an event caused (its acknowledgement, what it emits, what it records) joins the open transaction, and
-transactions span many events: one is committed when the loop has nothing else to do, but no sooner than `_SOONEST`
-after the last one and no later than `_LATEST`. So a crash repeats exactly what was not committed, and the only thing
-outside that can happen twice is a model call whose answer had not been committed. A call keeps its slot until then:
-those that can happen twice are never more than `Limits.concurrency`.
+a task. What an event caused (its acknowledgement, what it emits, what it records) joins the open transaction, which
+spans many events (see `commits.py`). So a crash repeats exactly what was not committed, and the only thing outside that
+can happen twice is a model call whose answer had not been committed. A call keeps its slot until then: those that can
+happen twice are never more than `Limits.concurrency`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -18,14 +17,13 @@ from tamiz.bus.base import Delivery
 from tamiz.bus.sqlite import SqliteBus
 from tamiz.clock import Clock
 from tamiz.effects import Effects, Stage
+from tamiz.hosts.commits import Commits, Listener
 from tamiz.messages import DeadLetter, Event, LlmError, LlmResponse, RegenerationRequest, ValidatedResponse
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Deferrals
 
 __all__ = ["Counters", "EmbeddedHost", "Feed", "Limits"]
 
-_SOONEST: Final = 0.004
-_LATEST: Final = 0.02
 _SLICE: Final = 16
 """Deliveries handled before the event loop gets its turn."""
 _GRACE: Final = 8.0
@@ -75,14 +73,6 @@ class Counters:
                 pass
 
 
-class Listener(Protocol):
-    """Who wants to know what has become durable."""
-
-    def committed(self, finished: Sequence[str]) -> None:
-        """Take note that the outcomes of these submissions are on the disk."""
-        ...
-
-
 class EmbeddedHost:
     """Runs the flow until nothing is left to do, a budget is spent, or it is asked to stop.
 
@@ -110,7 +100,7 @@ class EmbeddedHost:
         self._stages = stages
         self._limits = limits
         self._clock = clock
-        self._listener = listener
+        self._commits = Commits(state, clock, listener)
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -118,12 +108,6 @@ class EmbeddedHost:
         self._stop_by: float | None = None
         self._fed = False
         self._room = asyncio.Event()
-        self._unsaved_calls = 0
-        self._finished: list[str] = []
-        self._dirty = False
-        self._unsaved_calls = 0
-        self._committed_at = clock.monotonic()
-        self._commit_took = 0.0
         self._next_due: float | None = None
         self._spent_calls: int = state.meta("calls") or 0
         self._spent_tokens: int = state.meta("tokens") or 0
@@ -164,27 +148,26 @@ class EmbeddedHost:
             await asyncio.gather(*tasks, return_exceptions=True)
             if not self._state.broken:
                 self._commit()
-        if self._failure is not None:
-            raise self._failure
+            await self._commits.close()
+        if (failure := self._failure or self._commits.failure) is not None:
+            raise failure
 
     async def _loop(self) -> None:
         worked = False
         while not self._done():
             self._wake.clear()
-            starved = self._starved()
-            age = self._clock.monotonic() - self._committed_at
-            soonest = 2 * self._commit_took if starved else _SOONEST
-            if self._dirty and (age >= _LATEST or (age >= soonest and (starved or not worked))):
+            due_in = self._commits.due_in(idle=not worked, starved=self._starved())
+            if due_in == 0:
                 self._commit()
             self._start_calls()
             worked = await self._work()
             if worked:
                 await asyncio.sleep(0)
             else:
-                await self._wait(soonest - age if self._dirty else None)
+                await self._wait(self._commits.due_in(idle=True, starved=self._starved()))
 
     def _done(self) -> bool:
-        if self._failure is not None:
+        if self._failure is not None or self._commits.failure is not None:
             return True
         if self._calls:
             return self._stop_by is not None and self._clock.monotonic() >= self._stop_by
@@ -199,7 +182,7 @@ class EmbeddedHost:
             due = await self._deferrals.due(self._clock.time(), room)
             await self._bus.publish(due)
             self._next_due = await self._deferrals.next_due()
-            self._dirty = worked = True
+            self._commits.dirty = worked = True
         for _ in range(_SLICE):
             delivery = self._receive()
             if delivery is None:
@@ -232,12 +215,12 @@ class EmbeddedHost:
             raise
 
     async def _carry_out_all(self, effects: Effects) -> None:
-        self._dirty = True
+        self._commits.dirty = True
         for event in effects.record:
             await self._answers.record(event)
             self.counters.count(event)
             if isinstance(event, (ValidatedResponse, DeadLetter)):
-                self._finished.append(event.message_id)
+                self._commits.finished.append(event.message_id)
         for deferred in effects.defer:
             await self._deferrals.defer(deferred)
             if self._next_due is None or deferred.due < self._next_due:
@@ -257,12 +240,12 @@ class EmbeddedHost:
             self._room.set()
 
     def _free_slots(self) -> int:
-        return self._limits.concurrency - len(self._calls) - self._unsaved_calls
+        return self._limits.concurrency - len(self._calls) - self._commits.calls
 
     def _starved(self) -> bool:
         """Tell whether calls could start if only those that are done were committed."""
         more = self._bus.waiting("generate") > 0 or not self._fed or self._next_due is not None
-        return more and self._unsaved_calls > 0 and self._free_slots() <= 0
+        return more and self._commits.calls > 0 and self._free_slots() <= 0
 
     def _budget_reached(self) -> bool:
         limits = self._limits
@@ -280,7 +263,7 @@ class EmbeddedHost:
             for event in effects.emit:
                 if isinstance(event, LlmResponse):
                     self.counters.tokens += (event.prompt_tokens or 0) + (event.completion_tokens or 0)
-            self._unsaved_calls += 1
+            self._commits.calls += 1
             await self._apply(delivery, effects)
         except asyncio.CancelledError:
             raise
@@ -336,11 +319,4 @@ class EmbeddedHost:
         if self.counters.calls:
             self._state.set_meta("calls", self._spent_calls + self.counters.calls)
             self._state.set_meta("tokens", self._spent_tokens + self.counters.tokens)
-        began = self._clock.monotonic()
-        self._state.commit()
-        self._dirty = False
-        self._unsaved_calls = 0
-        self._committed_at = self._clock.monotonic()
-        self._commit_took = self._committed_at - began
-        finished, self._finished = self._finished, []
-        self._listener.committed(finished)
+        self._commits.commit()

@@ -1,0 +1,65 @@
+"""An OpenAI-compatible server that answers at once, or after a fixed time, for benchmarks: `server.py [SECONDS]`.
+
+It prints its port. As little HTTP as an honest answer needs, so that the client is what is measured.
+"""
+
+import asyncio
+import json
+import sys
+
+import uvloop
+
+_BODY = json.dumps(
+    {
+        "id": "x",
+        "object": "chat.completion",
+        "model": "bench",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "The answer: it is so."}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 12, "completion_tokens": 6, "total_tokens": 18},
+    }
+).encode()
+_ANSWER = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + str(len(_BODY)).encode() + b"\r\n\r\n"
+) + _BODY
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n")) >= 0:
+            head = self._data[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            if len(self._data) < end + 4 + length:
+                return
+            self._data = self._data[end + 4 + length :]
+            if self._delay:
+                asyncio.get_running_loop().call_later(self._delay, self._answer)
+            else:
+                self._answer()
+
+    def _answer(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_ANSWER)
+
+
+async def main() -> None:
+    delay = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(delay), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
