@@ -18,10 +18,7 @@ import uvloop
 from tamiz.scoring import TfidfScorer
 
 
-async def main() -> None:
-    port, questions, concurrency = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    with Path(questions).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+async def main(port: int, rows: list[dict[str, str]], concurrency: int) -> None:
     scorer = TfidfScorer()
     done: list[tuple[str, str, float | None]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -61,4 +58,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    questions = list(csv.DictReader(Path(sys.argv[2]).read_text(encoding="utf-8").splitlines()))
+    uvloop.run(main(int(sys.argv[1]), questions, int(sys.argv[3])))

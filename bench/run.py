@@ -180,14 +180,14 @@ def memory(folder: Path) -> Iterator[Result]:
 
 
 def start_up(folder: Path) -> Iterator[Result]:
-    """What `tamiz --help` costs."""
+    """Start the command for nothing but its help."""
     tamiz("--help", folder=folder)
     ours = statistics.median(tamiz("--help", folder=folder).cpu for _ in range(7)) * 1000
     yield Result("tamiz --help, CPU", f"{ours:.0f} ms", "", ours / 150, "under 150 ms", ours < 150)
 
 
 def copies(folder: Path) -> Iterator[Result]:
-    """A thousand copies of one question are one call."""
+    """Ask one question a thousand times."""
     path = folder / "copies.csv"
     path.write_text("question,answer\n" + "What is the capital of France?,Paris\n" * 1000, encoding="utf-8")
     calls = run(path, "simulated:?latency=50ms", folder).summary["this_run"]["model_calls"]

@@ -6,6 +6,7 @@ It prints its port. As little HTTP as an honest answer needs, so that the client
 import asyncio
 import json
 import sys
+from typing import cast
 
 import uvloop
 
@@ -32,8 +33,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
 
     def data_received(self, data: bytes) -> None:
         self._data += data

@@ -18,7 +18,7 @@ import msgspec
 
 from tamiz.errors import UsageError
 
-__all__ = ["Output", "ResultRow", "open_output"]
+__all__ = ["Output", "ResultRow", "check_output", "open_output"]
 
 _KINDS: Final = ("jsonl", "csv", "parquet")
 _GZIP: Final = 31  # zlib's number for a gzip stream with the largest window
@@ -105,6 +105,17 @@ class Output:
             writer.close(whole=whole)
 
 
+def check_output(path: str | None, *, not_these: Sequence[str] = ()) -> None:
+    """Raise what `open_output` would, without touching any file: not even the one at `path`, which may be in use."""
+    if path is None or path == "-":
+        _standard_output()
+    elif _kind_of(path)[0] == "parquet":
+        _pyarrow()
+        _check_place(path, not_these)
+    else:
+        _check_place(path, not_these)
+
+
 def open_output(path: str | None, *, not_these: Sequence[str] = ()) -> Output:
     """Open a file for rows by the end of its name, emptying it; `None` and `-` are JSON Lines on standard output.
 
@@ -114,14 +125,13 @@ def open_output(path: str | None, *, not_these: Sequence[str] = ()) -> Output:
     if path is None or path == "-":
         return Output(_JsonLines(_Bytes(_standard_output(), mine=False)))
     kind, gz = _kind_of(path)
+    _check_place(path, not_these)
     try:
-        _check(path, not_these)
         if kind == "parquet":
             return Output(_Parquet(Path(path).resolve()))
         raw = io.FileIO(path, "wb")
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path!r} cannot be written: {why}; give another --out") from error
+        raise _not_writable(path, error) from error
     sink = _Gzip(raw, mine=True) if gz else _Bytes(raw, mine=True)
     return Output(_JsonLines(sink) if kind == "jsonl" else _Csv(sink))
 
@@ -135,6 +145,18 @@ def _kind_of(path: str) -> tuple[str, bool]:
     if kind == "parquet" and plain != name:
         raise UsageError(f"{path!r}: Parquet compresses itself; take .gz off the name")
     return kind, plain != name
+
+
+def _check_place(path: str, not_these: Sequence[str]) -> None:
+    try:
+        _check(path, not_these)
+    except (OSError, ValueError) as error:
+        raise _not_writable(path, error) from error
+
+
+def _not_writable(path: str, error: OSError | ValueError) -> UsageError:
+    why = getattr(error, "strerror", None) or error
+    return UsageError(f"{path!r} cannot be written: {why}; give another --out")
 
 
 def _check(path: str, not_these: Sequence[str]) -> None:

@@ -63,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_dir: str = "~/.cache/tamiz"
     """Where local models are kept."""
 
+    def __repr__(self) -> str:
+        shown = (f"{name}={_shown(name, getattr(self, name))}" for name in self.__struct_fields__)
+        return f"Settings({', '.join(shown)})"
+
 
 _ALIASES: Final = {
     "SCORE_THRESHOLD": "threshold",
@@ -153,12 +157,16 @@ def _checked(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - any se
     try:
         value = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError:
-        raise UsageError(f"{where}: {value!r} is not {_wanted(name)}") from None
+        raise UsageError(f"{where}: {_shown(name, value)} is not {_wanted(name)}") from None
     low, high = _BOUNDS.get(name, (-math.inf, math.inf))
     if isinstance(value, (int, float)) and not low <= value <= high:
         upper = f" and {high:g}" if math.isfinite(high) else ""
         raise UsageError(f"{where}: {value!r} is out of range: {'between' if upper else 'at least'} {low:g}{upper}")
     return value
+
+
+def _shown(name: str, value: object) -> str:
+    return "(a secret)" if name == "openai_api_key" and value is not None else repr(value)
 
 
 def _wanted(name: str) -> str:

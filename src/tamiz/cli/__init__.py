@@ -1,5 +1,6 @@
 """The command line: parse, call, render. Each command is imported only when it is used."""
 
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -23,6 +24,14 @@ _COMMANDS: Final = {
 
 
 class _Lazy(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; where the reader of its output goes away, say so (click itself would end without a word)."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or what is still buffered fails at exit
+            raise TamizError("the reader of the output went away; the same command writes it again") from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
         """Name the commands."""
         return [*_COMMANDS]
@@ -58,6 +67,9 @@ def main() -> None:
     except click.Abort:
         click.echo("tamiz: aborted, nothing was changed", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
     except click.ClickException as error:
         where = f" (see `{error.ctx.command_path} --help`)" if isinstance(error, click.UsageError) and error.ctx else ""
         click.echo(f"tamiz: {error.format_message()}{where}", err=True)
@@ -65,9 +77,6 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("tamiz: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:
-        click.echo("tamiz: the reader of the output went away; the same command writes it again", err=True)
-        sys.exit(1)
     except (TamizError, OSError) as error:
         if "--debug" in sys.argv:
             raise

@@ -21,9 +21,9 @@ def summary_json(summary: Summary, state: str, out: str | None) -> dict[str, Any
         "saved_calls": totals.saved,
         "model_calls": totals.attempts + totals.retries,
         "answers_judged": totals.attempts,
-        "answers_refused": summary.refused,
+        "answers_refused": totals.refused,
         "failed_calls": totals.retries,
-        "failed_calls_by_kind": summary.failures,
+        "failed_calls_by_kind": totals.failures,
         "this_run": {
             "model_calls": summary.calls,
             "tokens": summary.tokens,
@@ -40,11 +40,16 @@ def summary_text(summary: Summary, state: str, out: str | None) -> str:
     """Give the summary as a few aligned lines."""
     totals = summary.totals
     mean = _mean(summary)
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.failures.items()))
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.failures.items()))
     new = totals.rows - min(summary.known, totals.rows)
     rate = f", {new / summary.seconds:,.0f} questions/s" if new and summary.seconds > 0 else ""
     lines = [
-        ("questions", f"{totals.rows:,}" + (f", {summary.known:,} known from before" if summary.known else "")),
+        (
+            "questions",
+            f"{totals.rows:,}"
+            + (" finished so far" if summary.stopped else "")
+            + (f", {summary.known:,} known from before" if summary.known else ""),
+        ),
         (
             "outcomes",
             f"{totals.accepted:,} accepted, {totals.exhausted:,} exhausted, {totals.failed:,} failed"
@@ -59,7 +64,7 @@ def summary_text(summary: Summary, state: str, out: str | None) -> str:
             + ")",
         ),
         ("retried", f"{totals.retries:,} failed calls" + (f": {kinds}" if kinds else "")),
-        ("regenerated", f"{summary.refused:,} answers fell short"),
+        ("regenerated", f"{totals.refused:,} answers fell short"),
         ("time", f"{summary.seconds:.1f} s{rate}"),
         ("kept in", state + (f", rows in {out}" if out else "")),
     ]

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def run(  # noqa: PLR0917 - click passes flags by name
     batch = Batch.prepare(settings, questions, out)
     if fresh:
         _forget(settings.state)
-    with StateFile(settings.state) as state, _progress(show=sys.stderr.isatty() and not quiet) as watch:
+    with StateFile(settings.state) as state, _progress(questions, show=sys.stderr.isatty() and not quiet) as watch:
         summary = run_batch(batch, state, watch)
     if as_json:
         click.echo(json.dumps(summary_json(summary, settings.state, out)))
@@ -69,11 +69,11 @@ def _forget(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _progress(*, show: bool) -> Iterator[Callable[[Report], None] | None]:
+def _progress(files: Sequence[str], *, show: bool) -> Iterator[Callable[[Report], None] | None]:
     if not show:
         yield None
         return
     from tamiz.cli.progress import progress  # noqa: PLC0415 - rich is slow to import
 
-    with progress() as watch:
+    with progress(files) as watch:
         yield watch

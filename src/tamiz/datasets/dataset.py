@@ -1,7 +1,9 @@
 """Opens question files."""
 
+import io
 import sys
 from collections.abc import Iterator, Mapping
+from typing import BinaryIO
 
 from tamiz.datasets import delimited, jsonl, parquet
 from tamiz.datasets.columns import check_given
@@ -43,7 +45,7 @@ def _prepare(path: str, given: Mapping[str, str]) -> Read:
     if path == "-":
         if sys.stdin is None:
             raise UsageError("standard input is closed; give a file, or JSON Lines on standard input")
-        return jsonl.prepare_stdin(sys.stdin.buffer, given)
+        return jsonl.prepare_stdin(_standard_input(), given)
     check_file(path)
     kind, gz = kind_of(path)
     source = Source(path, gz)
@@ -53,3 +55,11 @@ def _prepare(path: str, given: Mapping[str, str]) -> Read:
     if kind == "jsonl":
         return jsonl.prepare(source, given)
     return delimited.prepare(source, "," if kind == "csv" else "\t", given)
+
+
+def _standard_input() -> BinaryIO:
+    """Give standard input by a buffer of its own: Python aborts if it ends while a thread is reading `sys.stdin`."""
+    try:
+        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
+    except OSError:  # it is something in memory
+        return sys.stdin.buffer

@@ -15,7 +15,7 @@ from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.datasets import BadRow, Dataset, Row, open_dataset, parse_columns
 from tamiz.effects import Stage
-from tamiz.errors import StateError, UsageError
+from tamiz.errors import StateError, TamizError, UsageError
 from tamiz.hosts.embedded import Counters, EmbeddedHost, Limits
 from tamiz.hosts.feed import RowFeed
 from tamiz.hosts.results import Results, Totals
@@ -23,7 +23,7 @@ from tamiz.hosts.spool import Spool
 from tamiz.identity import digest
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
-from tamiz.output import Output, open_output
+from tamiz.output import Output, check_output, open_output
 from tamiz.policy import Policy
 from tamiz.prompt import PromptTemplate, read_template
 from tamiz.scoring import Scorer, make_scorer
@@ -43,10 +43,6 @@ class Summary(msgspec.Struct, kw_only=True):
     """What a run came to. `totals` is over all rows written, also those that an earlier process finished."""
 
     totals: Totals
-    failures: dict[str, int]
-    """Failed model calls by kind, over all processes."""
-    refused: int
-    """Answers that fell short, over all processes."""
     calls: int
     """Model calls of this process."""
     tokens: int
@@ -63,8 +59,6 @@ class Report(msgspec.Struct, kw_only=True):
 
     rows_read: int
     all_read: bool
-    rows_expected: int | None
-    """About how many rows the input has, where that is quick to tell."""
     totals: Totals
     counters: Counters
     next_due: float | None
@@ -75,7 +69,7 @@ class Batch(msgspec.Struct, kw_only=True):
 
     settings: Settings
     datasets: list[Dataset]
-    output: Output
+    out: str | None
     fleet: Fleet
     template: PromptTemplate
     scorer: Scorer
@@ -96,11 +90,11 @@ class Batch(msgspec.Struct, kw_only=True):
             raise UsageError("stdin (-) can be read once only: it is named more than once")
         columns = parse_columns(settings.columns) if settings.columns else None
         datasets = [open_dataset(file, columns) for file in files]
-        output = open_output(out, not_these=[*(file for file in files if file != "-"), settings.state])
+        check_output(out, not_these=[*files, settings.state])
         return cls(
             settings=settings,
             datasets=datasets,
-            output=output,
+            out=out,
             fleet=fleet,
             template=template,
             scorer=scorer,
@@ -158,11 +152,12 @@ def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | 
 async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
     settings, clock = batch.settings, batch.clock
     _agree_on_settings(state, batch.shape)
+    state.set_meta("settings", digest(batch.asked_how, json.dumps(batch.shape))[:12])
     began = clock.monotonic()
     answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
     stages = _stages(batch, answers, SqliteClaims(state))
     bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
-    with contextlib.closing(Spool(state.folder)) as spool, batch.output as output:
+    with contextlib.closing(Spool(state.folder)) as spool, _output(batch.out) as output:
         results = Results(state, spool, output)
         host = EmbeddedHost(
             state=state,
@@ -199,17 +194,29 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
                 f"{len(spool)} questions have no outcome and nothing is left to do for them in {settings.state}: "
                 "the file was changed by something else. Start anew with --fresh"
             )
-        failures, refused = _attempts(state, digest(batch.asked_how, json.dumps(batch.shape))[:12])
         return Summary(
             totals=results.totals,
-            failures=failures,
-            refused=refused,
             calls=host.counters.calls,
             tokens=host.counters.tokens,
             known=feed.known,
             seconds=clock.monotonic() - began,
             stopped=stopped,
         )
+
+
+@contextlib.contextmanager
+def _output(path: str | None) -> Iterator[Output]:
+    """Open the output, and empty it: only now that the state file is known to be this run's."""
+    try:
+        with open_output(path) as output:
+            yield output
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TamizError(
+            f"the rows cannot be written to {path or 'standard output'}: {error.strerror or error}. "
+            "Free some space or give another --out, and run the same command again; no answer is lost"
+        ) from error
 
 
 def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[str, Stage]:
@@ -251,23 +258,12 @@ def _open_questions(state: StateFile) -> bool:
     return bool(found[0])
 
 
-def _attempts(state: StateFile, settings: str) -> tuple[dict[str, int], int]:
-    rows = state.execute(
-        "SELECT result, count(*) FROM attempts WHERE message_id >= ? AND message_id < ? GROUP BY result",
-        (settings, settings + "g"),
-    )
-    counts = dict(rows.fetchall())
-    refused = counts.pop("refused", 0)
-    return counts, refused
-
-
 async def _watch(watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results) -> None:
     while True:
         await asyncio.sleep(0.2)
         watch(
             Report(
                 rows_read=feed.rows,
-                rows_expected=feed.expected,
                 all_read=host.fed,
                 totals=results.totals,
                 counters=host.counters,

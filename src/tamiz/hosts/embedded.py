@@ -24,7 +24,7 @@ from tamiz.store.base import Answers, Deferrals
 
 __all__ = ["Counters", "EmbeddedHost", "Feed", "Limits"]
 
-_SLICE: Final = 16
+_SLICE: Final = 32
 """Deliveries handled before the event loop gets its turn."""
 _GRACE: Final = 8.0
 """Seconds that calls in flight get to finish when the host is asked to stop."""
@@ -153,17 +153,15 @@ class EmbeddedHost:
             raise failure
 
     async def _loop(self) -> None:
-        worked = False
         while not self._done():
             self._wake.clear()
-            due_in = self._commits.due_in(idle=not worked, starved=self._starved())
-            if due_in == 0:
+            more = await self._work()
+            if self._commits.due_in(idle=not more, starved=self._starved()) == 0:
                 self._commit()
             self._start_calls()
-            worked = await self._work()
-            if worked:
+            if more:
                 await asyncio.sleep(0)
-            else:
+            elif not self._done():
                 await self._wait(self._commits.due_in(idle=True, starved=self._starved()))
 
     def _done(self) -> bool:
@@ -176,25 +174,23 @@ class EmbeddedHost:
         return self._fed and not self._bus.open and self._next_due is None
 
     async def _work(self) -> bool:
-        """Take due events and handle a slice of deliveries; tell whether there was anything to do."""
-        worked = False
+        """Take due events and handle a slice of deliveries; tell whether there are more."""
         if self._next_due is not None and self._next_due <= self._clock.time() and (room := self._room_for()) > 0:
             due = await self._deferrals.due(self._clock.time(), room)
             await self._bus.publish(due)
             self._next_due = await self._deferrals.next_due()
-            self._commits.dirty = worked = True
+            self._commits.dirty = True
         for _ in range(_SLICE):
             delivery = self._receive()
             if delivery is None:
-                return worked
+                return False
             try:
                 await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event))
             except BaseException:
                 # the stage may have claimed or released already: only the whole transaction can be taken back
                 self._state.abandon()
                 raise
-            worked = True
-        return worked
+        return True
 
     def _receive(self) -> Delivery | None:
         for group in _DOWNSTREAM_FIRST:
@@ -294,12 +290,13 @@ class EmbeddedHost:
             self._wake.set()
 
     def _room_for(self) -> int:
-        """Give how many more questions the flow wants: as many as there are calls that could start at once.
+        """Give how many more questions the flow wants: enough for the calls that could start at once, and a few more.
 
         What is fetched no sooner than it can be worked on is most often through before the next commit, and then never
-        touches the log.
+        touches the log; the few more are there when a slot becomes free.
         """
-        return self._free_slots() - self._bus.waiting("generate") - self._bus.waiting("intake")
+        wanted = max(self._free_slots(), 0) + self._limits.concurrency // 8 + 1
+        return wanted - self._bus.waiting("generate") - self._bus.waiting("intake")
 
     async def _wait(self, at_most: float | None) -> None:
         """Wait for a call, the feed, a due time, the end of the grace or a commit that is due."""
@@ -309,11 +306,10 @@ class EmbeddedHost:
         if self._stop_by is not None:
             until_stop = max(self._stop_by - self._clock.monotonic(), 0)
             at_most = until_stop if at_most is None else min(at_most, until_stop)
-        try:
-            async with asyncio.timeout(at_most):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+        alarm = None if at_most is None else asyncio.get_running_loop().call_later(at_most, self._wake.set)
+        await self._wake.wait()
+        if alarm is not None:
+            alarm.cancel()
 
     def _commit(self) -> None:
         if self.counters.calls:

@@ -43,11 +43,9 @@ class RowFeed:
         spool: Spool,
         clock: Clock,
         live: bool,
-        expected: int | None = None,
     ) -> None:
         self.rows = 0
         self.known = 0
-        self.expected = expected
         self._settings = settings
         self._asked_how = asked_how
         self._answers = answers

@@ -16,8 +16,11 @@ _AT_ONCE: Final = 512
 
 _SELECT: Final = (
     "SELECT message_id, question_id, title, answer, outcome, score, source, attempts, retries, reason, model, "
-    "latency_ms FROM outcomes JOIN questions USING (message_id) WHERE message_id IN "
+    "latency_ms FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
 )
+
+
+_ATTEMPTS: Final = "SELECT result, count(*) FROM attempts WHERE message_id BETWEEN ? AND ? GROUP BY result"
 
 
 class Totals(msgspec.Struct):
@@ -34,6 +37,10 @@ class Totals(msgspec.Struct):
     """Answers that models gave."""
     retries: int = 0
     """Model calls that failed."""
+    refused: int = 0
+    """Answers that fell short."""
+    failures: dict[str, int] = {}
+    """Model calls that failed, by kind."""
     scored: int = 0
     score_sum: float = 0.0
 
@@ -86,8 +93,8 @@ class Results:
         )
         wrote = False
         while ids := self._spool.peek(count):
-            marks = ",".join("?" * len(ids))
-            ready = {row[0]: row for row in self._state.execute(f"{_SELECT} ({marks})", ids)}
+            # ids of one run sort by position, so this is a short scan
+            ready = {row[0]: row for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
             rows = []
             for message_id in ids:
                 if message_id not in ready:
@@ -98,6 +105,7 @@ class Results:
                 wrote = True
                 for row in rows:
                     self.totals.add(row)
+                self._count_attempts(ids[0], rows[-1].message_id)
                 self._spool.drop(len(rows))
             if len(rows) < len(ids):
                 break
@@ -105,6 +113,13 @@ class Results:
         if wrote:
             self._output.flush()
         self._head = next(iter(self._spool.peek(1)), None)
+
+    def _count_attempts(self, first: str, last: str) -> None:
+        for result, count in self._state.execute(_ATTEMPTS, (first, last)):
+            if result == "refused":
+                self.totals.refused += count
+            else:
+                self.totals.failures[result] = self.totals.failures.get(result, 0) + count
 
 
 def _row(  # noqa: PLR0917 - the columns of the query

@@ -1,5 +1,6 @@
 """Makes a model from its URL; the adapter is imported only when its URL is used."""
 
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +21,7 @@ CHOICES: Final = """\
   local:smollm2-135m, local:PATH.gguf                 llama.cpp in this process (pip install 'tamiz[local]')"""
 
 _OPENAI: Final = "https://api.openai.com/v1"
+_USER: Final = re.compile(r"://[^/?#]*@")
 
 
 def make_fleet(settings: Settings, clock: Clock) -> Fleet:
@@ -38,6 +40,8 @@ def make_model(url: str, settings: Settings, clock: Clock) -> Model | Simulator:
 
     Raises `UsageError` that names the URL and the choices, or what is missing.
     """
+    if _USER.search(url):
+        raise UsageError("--model: a password in the URL would be shown in outputs; put the key in OPENAI_API_KEY")
     scheme, colon, rest = url.partition(":")
     match scheme:
         case "simulated" if colon:
@@ -96,8 +100,6 @@ def _split(url: str) -> tuple[str, str]:
         raise UsageError(f"--model {url}: {error}") from None
     if not parts.hostname or not port_is_right:
         raise UsageError(f"--model {url}: names no host; write it like openai+http://localhost:8001/v1#some-model")
-    if parts.username or parts.password:
-        raise UsageError("--model: a password in the URL would be shown in outputs; put the key in OPENAI_API_KEY")
     if not model:
         raise UsageError(f"--model {url}: names no model; add it behind a #, like {url.rstrip('#')}#some-model")
     return base, model
@@ -106,9 +108,15 @@ def _split(url: str) -> tuple[str, str]:
 def _ollama_base(host: str) -> str:
     """Give Ollama's OpenAI-compatible address for what OLLAMA_HOST may be: a host, host:port or a URL."""
     address = host if "://" in host else f"http://{host}"
-    parts = urlsplit(address)
-    name = "localhost" if parts.hostname in {None, "0.0.0.0", "::"} else parts.hostname  # noqa: S104 - a server's setting
-    return f"{parts.scheme}://{name}:{parts.port or 11434}/v1"
+    try:
+        parts = urlsplit(address)
+        port = parts.port or 11434
+    except ValueError as error:
+        raise UsageError(f"OLLAMA_HOST={host!r}: {error}; write it like localhost:11434") from None
+    name = parts.hostname or "localhost"
+    if name in {"0.0.0.0", "::"}:  # noqa: S104 - where a server listens, which is no address to call
+        name = "localhost"
+    return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}/v1"
 
 
 def _local(url: str, rest: str, settings: Settings, clock: Clock) -> Model:

@@ -11,8 +11,9 @@ from yarl import URL
 from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
 from tamiz.models.base import Prompt, Reply
-from tamiz.models.classify import RULES, Refusal, Rule, Said, classify, read, shorten
+from tamiz.models.classify import MODEL_UNKNOWN, RULES, Refusal, Rule, Said, classify, read, shorten
 from tamiz.models.completion import ErrorObject, plain, reply_of
+from tamiz.models.listed import has_model, model_names, some_of
 from tamiz.models.retry_after import retry_at
 
 __all__ = ["BODY_CAP", "OpenAIModel"]
@@ -23,6 +24,7 @@ BODY_CAP: Final = 8 * 1024 * 1024
 _CONNECT: Final = 10.0  # seconds
 _KEEP_ALIVE: Final = 4.0  # seconds; below the 5 s after which common servers hang up, so that no call meets a dead line
 _OK: Final = 200
+_NO_LIST: Final = frozenset({404, 405, 501})
 _SEED_MASK: Final = 0x7FFF_FFFF  # what every server takes
 
 _UNSUPPORTED: Final = frozenset({"unsupported_value", "unsupported_parameter"})
@@ -82,6 +84,7 @@ class OpenAIModel:
         self.name = name
         base = _address(base_url, name)
         self._url = base.joinpath("chat", "completions").with_query(base.query)
+        self._list = base.joinpath("models").with_query(base.query)
         self._where = str(base.with_query(None)).rstrip("/")
         self._host = base.authority
         self._model = model
@@ -112,6 +115,33 @@ class OpenAIModel:
                 self._without |= {said.param}  # free of charge: the server has refused before it worked
                 continue
             self._refuse(said, headers)
+
+    async def check(self, within: float) -> bool:
+        """Ask the server, free of charge, whether it is of use; `False` where it does not tell which models it has.
+
+        Raises `ModelRefused` where it refuses the key or does not list the model, and `Failed` where it gives no
+        answer that can be understood `within` so many seconds.
+        """
+        session = self._session or self._connect()
+        try:
+            async with session.get(
+                self._list, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=within)
+            ) as response:
+                if response.status in _NO_LIST:
+                    return False
+                if response.status != _OK:
+                    self._refuse(await self._said(response), response.headers)
+                names = model_names(await self._read(response))
+        except TimeoutError:
+            raise Failed(FailureKind.TIMEOUT, f"no answer from {self._host} in {within:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise Failed(FailureKind.OVERLOAD, self._trouble(error)) from None  # not chained, as in `_post`
+        if names is None:
+            raise Failed(FailureKind.FATAL, f"{self._where} answers, but not as an OpenAI-compatible server does")
+        if not has_model(names, self._model):
+            said = f"it has {some_of(names)}"
+            raise ModelRefused(MODEL_UNKNOWN.text.format(where=self._where, model=self._model, said=said))
+        return True
 
     async def close(self) -> None:
         """Close the connections; see `Model.close`."""

@@ -26,6 +26,7 @@ class SqliteClaims:
         self._joined: set[str] = set()  # keys of `_known` behind which somebody is parked
         self._fresh: set[str] = set()  # keys of `_known` that the file does not have yet
         self._ended: set[str] = set()  # claims that the file still has
+        self._others: int = state.execute("SELECT count(*) FROM claims").fetchone()[0]  # only the file has them
         state.before_commit(self._flush)
 
     async def claim(self, asked: QuestionAsked) -> bool:
@@ -63,13 +64,14 @@ class SqliteClaims:
 
     def _leader(self, key: str) -> str | None:
         known = self._known.get(key)
-        if known is not None or key in self._ended:
+        if known is not None or not self._others or key in self._ended:
             return known
         row = self._state.execute("SELECT leader FROM claims WHERE cache_key = ?", (key,)).fetchone()
         return None if row is None else row[0]
 
     def _end(self, key: str) -> None:
-        self._known.pop(key, None)
+        if self._known.pop(key, None) is None:
+            self._others -= 1
         self._joined.discard(key)
         if key in self._fresh:
             self._fresh.discard(key)
@@ -90,6 +92,7 @@ class SqliteClaims:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self._joined.discard(oldest)
+            self._others += 1
 
 
 def _question(event: bytes) -> QuestionAsked:

@@ -1,0 +1,216 @@
+"""`tamiz dead`: lists, shows, replays and exports dead letters."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+import msgspec
+
+from tamiz.cli.life import life_text
+from tamiz.cli.options import settings_of, state_option
+from tamiz.cli.questions import open_questions
+from tamiz.cli.shared import debug_option, json_option, resolve, say_json, shorten, table
+from tamiz.errors import UsageError
+from tamiz.hosts.feed import BAD_ROW
+from tamiz.messages import Outcome
+from tamiz.statefile import StateFile
+from tamiz.store.sqlite.lives import Dead, Life
+from tamiz.store.sqlite.reader import StateReader
+from tamiz.store.sqlite.replay import Replayed, replay
+
+__all__ = ["dead"]
+
+_SHOWN: Final = 50
+
+
+@click.group(short_help="List, show, replay or export dead letters.")
+def dead() -> None:
+    """Dead letters: the questions that failed, why, and the ways back."""
+
+
+def _kind_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--kind", metavar="KIND", help="Only those of one kind, such as invalid.")(command)
+
+
+@dead.command("list", short_help="List dead letters by kind.")
+@_kind_option
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help=f"At most N.  [default: {_SHOWN}; --json: all]")
+@state_option
+@json_option("One JSON object a line.")
+@debug_option
+def list_(kind: str | None, limit: int | None, state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """List dead letters by kind: kind, dataset's id, message_id, question and reason."""
+    path = settings_of({"state": state}).state
+    with StateReader(path) as reader:
+        counts = _counts(reader, kind)
+        shown = 0
+        for page in reader.dead(kind, limit if as_json or limit is not None else _SHOWN):
+            shown += len(page)
+            click.echo(_json_lines(page) if as_json else _table(page), nl=not as_json)
+    click.echo(_summary(counts, shown, path), err=True)
+
+
+@dead.command("show", short_help="Show the whole life of one dead letter.")
+@click.argument("question", metavar="ID")
+@state_option
+@json_option("Print it as one JSON object.")
+@debug_option
+def show(question: str, state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Show the whole life of one dead letter. ID is as in `tamiz show`."""
+    with StateReader(settings_of({"state": state}).state) as reader:
+        life = _dead_letter(reader, question)
+    if as_json:
+        say_json(life)
+    else:
+        click.echo(life_text(life))
+
+
+@dead.command("replay", short_help="Put dead letters back, for the next run.")
+@click.argument("questions", nargs=-1, metavar="[ID…]")
+@_kind_option
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@state_option
+@json_option("Print what was done as one JSON object.")
+@debug_option
+def replay_(
+    questions: tuple[str, ...],
+    kind: str | None,
+    everything: bool,  # noqa: FBT001 - click's way of passing flags, likewise below
+    state: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Put dead letters back, to be asked again by the next run.
+
+    They keep their message_id and what was tried before, and the next `tamiz run` with the same command takes them up.
+    To ask them under other settings (another model), export them and run the exported file.
+    """
+    if [bool(questions), kind is not None, everything].count(True) != 1:
+        raise UsageError("say which dead letters to replay: their IDs, or --kind KIND, or --all")
+    if kind == BAD_ROW:
+        raise UsageError(f"rows of kind {BAD_ROW} are no questions, so they cannot be replayed: mend them in the input")
+    path = settings_of({"state": state}).state
+    with StateReader(path) as reader:
+        if kind is not None:
+            _counts(reader, kind)
+        named = [_replayable(reader, question) for question in questions]
+        chosen = named or (letter.message_id for page in reader.dead(kind) for letter in page)
+        with StateFile(path) as file:
+            done = asyncio.run(replay(file, chosen, time.time()))
+    if as_json:
+        say_json({"replayed": done.questions, "bad_rows": done.no_questions, "other_settings": done.of_other_settings})
+    click.echo(_replayed(done, path), err=True)
+
+
+@dead.command("export", short_help="Write their questions to a file that `tamiz run` reads.")
+@click.option("--out", metavar="FILE", help="Where they go: .jsonl or .csv.  [default: JSONL on stdout]")
+@_kind_option
+@state_option
+@debug_option
+def export(out: str | None, kind: str | None, state: str | None) -> None:
+    """Write the questions of dead letters to a file that `tamiz run` reads.
+
+    Each has its id, question, content and reference, and the kind and reason of its failure. Rows that never were
+    questions are left out, unless --kind bad_row asks for them.
+    """
+    path = settings_of({"state": state}).state
+    written = left_out = 0
+    with StateReader(path) as reader:
+        _counts(reader, kind)
+        with open_questions(out, not_this=path) as write:
+            for page in reader.dead(kind):
+                letters = [letter for letter in page if kind == BAD_ROW or letter.kind != BAD_ROW]
+                write(letters)
+                written += len(letters)
+                left_out += len(page) - len(letters)
+    click.echo(_exported(written, left_out, out, path), err=True)
+
+
+def _counts(reader: StateReader, kind: str | None) -> dict[str, int]:
+    """Count the dead letters that are asked for. Raises `UsageError` where there are some, but none of that kind."""
+    counts = reader.dead_kinds()
+    if kind is None or not counts:
+        return counts
+    if kind not in counts:
+        raise UsageError(f"no dead letter is of kind {kind!r}; there are {_by_kind(counts)}")
+    return {kind: counts[kind]}
+
+
+def _dead_letter(reader: StateReader, question: str) -> Life:
+    life = reader.life(resolve(reader, question))
+    if life.outcome is None or life.outcome.outcome != Outcome.FAILED:
+        now = life.outcome.outcome if life.outcome else "still open"
+        raise UsageError(f"question {question!r} is no dead letter: it is {now}. See: tamiz show {question}")
+    return life
+
+
+def _replayable(reader: StateReader, question: str) -> str:
+    life = _dead_letter(reader, question)
+    if life.outcome is not None and life.outcome.kind == BAD_ROW:
+        raise UsageError(f"{question!r} is a row that is no question ({life.outcome.reason}): mend it in the input")
+    return life.message_id
+
+
+def _table(page: list[Dead]) -> str:
+    rows = [
+        (letter.kind, letter.id or "-", letter.message_id, shorten(letter.question, 40) or "-", letter.reason or "")
+        for letter in page
+    ]
+    return table(rows)
+
+
+def _json_lines(page: list[Dead]) -> bytes:
+    return msgspec.json.Encoder().encode_lines(page)
+
+
+def _summary(counts: dict[str, int], shown: int, path: str) -> str:
+    total = sum(counts.values())
+    if not total:
+        return f"no dead letters in {path}"
+    text = f"{_number(total)}: {_by_kind(counts)}"
+    if shown < total:
+        text += f"; {shown:,} shown, for more: --limit N"
+    if set(counts) != {BAD_ROW}:
+        text += (
+            f"\na whole life: tamiz dead show ID --state {path}"
+            f"\nback into the next run: tamiz dead replay ID…, --kind KIND or --all, with --state {path}"
+        )
+    return text
+
+
+def _replayed(done: Replayed, path: str) -> str:
+    lines = [f"{done.questions:,} put back in {path}" if done.questions else f"nothing to put back in {path}"]
+    if done.questions:
+        lines.append("now type the same `tamiz run` command as before: it asks them again")
+    if done.no_questions:
+        lines.append(f"left alone: {_rows(done.no_questions)}; mend the input")
+    if done.of_other_settings:
+        lines.append(
+            f"left alone: {done.of_other_settings:,} asked under other settings than those of the last run: "
+            "type their `tamiz run` command again, then replay them"
+        )
+    return "\n".join(lines)
+
+
+def _exported(written: int, left_out: int, out: str | None, path: str) -> str:
+    lines = [f"{_number(written)} written" + (f" to {out}" if out not in {None, "-"} else "")]
+    if left_out:
+        lines.append(
+            f"{left_out:,} left out: rows that are no questions; to see them: tamiz dead list --kind {BAD_ROW}"
+        )
+    if written and out not in {None, "-"}:
+        lines.append(f"to ask them anew, under any settings: tamiz run {out} --model URL --state FILE (not {path})")
+    return "\n".join(lines)
+
+
+def _by_kind(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'} that never were questions"
+
+
+def _number(count: int) -> str:
+    return f"{count:,} dead letter" + ("" if count == 1 else "s")

@@ -1,0 +1,98 @@
+"""`tamiz show` and `tamiz status`: looks into a state file, also while a run works on it."""
+
+from pathlib import Path
+
+import click
+
+from tamiz.cli.life import life_text
+from tamiz.cli.options import settings_of, state_option
+from tamiz.cli.shared import aligned, clock_time, debug_option, json_option, resolve, say_json, until
+from tamiz.messages import Outcome
+from tamiz.store.sqlite.lives import Status
+from tamiz.store.sqlite.reader import StateReader
+
+__all__ = ["show", "status"]
+
+
+@click.command(short_help="Show the whole life of one question.")
+@click.argument("question", metavar="ID")
+@state_option
+@json_option("Print it as one JSON object.")
+@debug_option
+def show(question: str, state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing flags
+    """Show the whole life of one question: each failed call, each answer, its score, the outcome, or where it is now.
+
+    ID is its message_id, a beginning of that which no other has, or the dataset's own id. Times are local; in JSON they
+    are seconds since the epoch.
+    """
+    with StateReader(settings_of({"state": state}).state) as reader:
+        life = reader.life(resolve(reader, question))
+    if as_json:
+        say_json(life)
+    else:
+        click.echo(life_text(life))
+
+
+@click.command(short_help="Count questions by outcome, and what is still open.")
+@state_option
+@json_option("Print the counts as one JSON object.")
+@debug_option
+def status(state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing flags
+    """Count questions by outcome, and what is still open by where it is. Works while a run is running."""
+    path = settings_of({"state": state}).state
+    with StateReader(path) as reader:
+        counts = reader.status()
+    if as_json:
+        say_json(counts)
+    else:
+        click.echo(_text(counts, path))
+
+
+def _text(counts: Status, path: str) -> str:
+    lines = [
+        ("state", f"{path}, {_size(path)}, {_worker(counts.process)}"),
+        ("questions", f"{counts.questions:,}"),
+        ("outcomes", ", ".join(f"{counts.outcomes[outcome]:,} {outcome}" for outcome in Outcome)),
+        ("answers from", _counts(counts.sources) or "nowhere yet"),
+        ("dead letters", _counts(counts.dead_letters) or "none"),
+        ("open", "\n".join([f"{counts.open:,}", *_open(counts)]) if counts.open or counts.log else "none"),
+        ("model calls", f"{counts.model_calls:,}, {counts.tokens:,} tokens"),
+        ("claims", f"{counts.claims:,} cache keys in flight"),
+    ]
+    text = aligned(lines)
+    if counts.open and counts.process is None:
+        text += "\nthe same `tamiz run` as before takes the open ones up"
+    if counts.dead_letters:
+        text += f"\nwhy questions failed: tamiz dead list --state {path}"
+    return text
+
+
+def _open(counts: Status) -> list[str]:
+    places = [f"{count:,} in {topic}" for topic, count in counts.log.items()]
+    if counts.parked:
+        places.append(f"{counts.parked:,} parked behind identical ones in flight")
+    if counts.deferred:
+        places.append(f"{counts.deferred:,} deferred{_next(counts.next_due)}")
+    return places
+
+
+def _next(due: float | None) -> str:
+    if due is None:
+        return ""
+    return f", the next due {clock_time(due)} ({until(due)})"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda each: -each[1]))
+
+
+def _worker(process: int | None) -> str:
+    if process is None:
+        return "nobody works on it"
+    return f"in use by process {process or 'unknown'}"
+
+
+def _size(path: str) -> str:
+    parts = [Path(path + end) for end in ("", "-wal")]
+    size = sum(part.stat().st_size for part in parts if part.exists())
+    return f"{size / 1e6:,.1f} MB"

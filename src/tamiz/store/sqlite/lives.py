@@ -1,0 +1,141 @@
+"""What a reader of the state file gets to see: questions, what became of them, and where the open ones are."""
+
+from typing import Literal
+
+import msgspec
+
+__all__ = ["Dead", "Ended", "Finished", "Life", "Match", "Place", "Status", "Tried"]
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that failed, or an answer that fell short."""
+
+    attempt: int
+    retry: int
+    """Failed calls before this one within the attempt."""
+    result: str
+    """`refused`, or the kind of the failure."""
+    answer: str | None
+    score: float | None
+    reason: str | None
+    model: str | None
+    latency_ms: float | None
+    at: float
+    """When it was recorded, in seconds since the epoch; likewise all times here."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A terminal outcome."""
+
+    outcome: str
+    source: str | None
+    answer: str | None
+    score: float | None
+    reason: str | None
+    kind: str | None
+    """Of a dead letter: why it failed, in a word."""
+    attempt: int | None
+    """Which attempt gave the answer that was kept."""
+    attempts: int
+    retries: int
+    model: str | None
+    latency_ms: float | None
+    leader: str
+    """The submission whose model calls led to this outcome."""
+    finished_at: float
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an open question is."""
+
+    kind: Literal["log", "parked", "deferred"]
+    topic: str | None = None
+    """In the log: the topic whose readers have still to take it."""
+    leader: str | None = None
+    """Parked: the submission whose outcome it waits for."""
+    due: float | None = None
+    """Deferred: when it comes back."""
+    attempt: int | None = None
+    """The answer that is wanted; `None` where no model has been asked yet."""
+    retry: int | None = None
+    """Failed calls within this attempt so far."""
+
+
+class Life(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of one submission. `outcome` is `None` while it is open, and `place` where it is not."""
+
+    message_id: str
+    id: str | None
+    question: str
+    content: str
+    reference: str | None
+    cache_key: str
+    created_at: float
+    tried: list[Tried]
+    place: Place | None
+    outcome: Ended | None
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that was looked for; `outcome` is `None` while it is open."""
+
+    message_id: str
+    id: str | None
+    question: str
+    outcome: str | None
+
+
+class Dead(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter, with its question in full."""
+
+    kind: str
+    reason: str | None
+    id: str | None
+    question: str
+    content: str
+    reference: str | None
+    model: str | None
+    attempts: int
+    retries: int
+    finished_at: float
+    message_id: str
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """A question with its outcome: the columns of a result row, in their order."""
+
+    id: str | None
+    question: str
+    answer: str | None
+    outcome: str
+    score: float | None
+    source: str | None
+    attempts: int
+    retries: int
+    reason: str | None
+    model: str | None
+    latency_ms: float | None
+    message_id: str
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts over a whole state file, all of one moment."""
+
+    questions: int
+    open: int
+    outcomes: dict[str, int]
+    sources: dict[str, int]
+    """Answered questions by where the answer came from."""
+    dead_letters: dict[str, int]
+    """By kind."""
+    log: dict[str, int]
+    """Records by topic that somebody has still to take."""
+    parked: int
+    deferred: int
+    next_due: float | None
+    claims: int
+    """Cache keys that a question in flight holds."""
+    model_calls: int
+    tokens: int
+    process: int | None = None
+    """The process that works on the file now."""

@@ -1,0 +1,78 @@
+"""Puts dead letters back: the outcome goes, and the question waits to be asked again, as the submission it was."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from tamiz.effects import Deferred
+from tamiz.messages import QuestionAsked
+from tamiz.statefile import StateFile
+from tamiz.store.sqlite.deferrals import SqliteDeferrals
+
+__all__ = ["Replayed", "replay"]
+
+_CHUNK: Final = 500
+
+_FIELDS: Final = (
+    "message_id",
+    "trace_id",
+    "question_id",
+    "title",
+    "content",
+    "best_answer",
+    "cache_key",
+    "created_at",
+)
+_QUESTIONS: Final = (
+    f"SELECT source, {', '.join('questions.' + name for name in _FIELDS)} "  # noqa: S608 - the names above
+    "FROM outcomes JOIN questions USING (message_id) WHERE outcome = 'failed' AND message_id IN "
+)
+
+
+class Replayed(msgspec.Struct, kw_only=True):
+    """What became of the dead letters that were to be put back."""
+
+    questions: int = 0
+    """Put back."""
+    no_questions: int = 0
+    """Left alone: rows of an input that never were questions."""
+    of_other_settings: int = 0
+    """Left alone: the file goes on with other settings than they were asked under."""
+
+
+async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Replayed:
+    """Put back those of these submissions that are dead letters; whatever else they are, they stay as they are.
+
+    One transaction, which is committed: all of them or, after a crash, none. Each gets another outcome under its own
+    `message_id`, in the next run. What was tried before stays known. Claims need no care: a failed question's was
+    released with its outcome, or is by the dead letter that is still in the log, ahead of the question.
+    """
+    deferrals = SqliteDeferrals(state)
+    settings = state.meta("settings") or ""
+    replayed = Replayed()
+    for chunk in _chunks(message_ids):
+        marks = ", ".join("?" * len(chunk))
+        back = []
+        for source, *values in state.execute(f"{_QUESTIONS} ({marks})", chunk):
+            question = QuestionAsked(**dict(zip(_FIELDS, values, strict=True)))
+            if source is None:  # nobody ever asked it
+                replayed.no_questions += 1
+            elif not question.message_id.startswith(settings):
+                replayed.of_other_settings += 1
+            else:
+                back.append(question)
+        for question in back:
+            await deferrals.defer(Deferred(question, now))
+        state.execute_many("DELETE FROM outcomes WHERE message_id = ?", [(question.message_id,) for question in back])
+        replayed.questions += len(back)
+    state.commit()
+    state.sync()
+    return replayed
+
+
+def _chunks(message_ids: Iterable[str]) -> Iterator[list[str]]:
+    rest = iter(message_ids)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
