@@ -36,7 +36,10 @@ def read_template(path: str | None) -> PromptTemplate:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prompt {path}: cannot be read ({error})") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(
+            f"--prompt {path}: cannot be read: {why}; give a text file with {{title}} and {{content}}"
+        ) from error
     if not _PLACE.search(text):
         raise UsageError(
             f"--prompt {path}: names neither {{title}} nor {{content}}, so every question would be the same"

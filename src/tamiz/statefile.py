@@ -287,11 +287,18 @@ def read_only(path: str) -> sqlite3.Connection:
     if not Path(path).is_file():
         raise StateError(f"there is no state file {path}: run `tamiz run` first, or name it with --state FILE")
     try:
-        db = sqlite3.connect(f"file:{Path(path).resolve().as_uri()[7:]}?mode=ro", uri=True, isolation_level=None)
+        db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _cannot_open(path, error) from error
+    try:
         if _check_format(db, path) == 0:
             raise StateError(f"the state file {path} is empty: run `tamiz run` first")
     except sqlite3.Error as error:
+        db.close()
         raise _cannot_open(path, error) from error
+    except StateError:
+        db.close()
+        raise
     return db
 
 

@@ -1,12 +1,13 @@
 """The checks of `tamiz doctor`. Each gives its result; none raises."""
 
+import asyncio
 import os
 import platform
 import shutil
 import sqlite3
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -14,7 +15,6 @@ from tamiz import __version__
 from tamiz.clock import Clock, SystemClock
 from tamiz.errors import Failed, FailureKind, TamizError
 from tamiz.models.factory import make_model
-from tamiz.models.openai import OpenAIModel
 from tamiz.settings import SETTINGS_FILE, Settings, load_settings
 from tamiz.store.sqlite.reader import StateReader, holder
 
@@ -53,6 +53,13 @@ class Check(msgspec.Struct, frozen=True):
     ok: bool
     detail: str
     remedy: str | None = None
+
+
+@runtime_checkable
+class _Server(Protocol):
+    """A model that can be asked whether it would answer."""
+
+    async def check(self, within: float) -> bool: ...
 
 
 def check_versions() -> Check:
@@ -124,7 +131,7 @@ async def check_models(settings: Settings) -> list[Check]:
     if not urls:
         return [Check("model", ok=True, detail="none named; to check one: tamiz doctor --model URL")]
     clock = SystemClock()
-    return [await _model(url, settings, clock) for url in urls]
+    return await asyncio.gather(*(_model(url, settings, clock) for url in urls))
 
 
 async def _model(url: str, settings: Settings, clock: Clock) -> Check:
@@ -133,14 +140,14 @@ async def _model(url: str, settings: Settings, clock: Clock) -> Check:
     except TamizError as error:
         return Check("model", ok=False, detail=str(error))
     try:
-        if isinstance(model, OpenAIModel):
-            return await _server(url, model, clock)
+        if isinstance(model, _Server):
+            return await _ask(url, model, clock)
         return Check("model", ok=True, detail=f"{url} can be used")
     finally:
         await model.close()
 
 
-async def _server(url: str, model: OpenAIModel, clock: Clock) -> Check:
+async def _ask(url: str, model: _Server, clock: Clock) -> Check:
     began = clock.monotonic()
     try:
         listed = await model.check(_PATIENCE)

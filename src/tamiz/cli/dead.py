@@ -196,9 +196,7 @@ def _replayed(done: Replayed, path: str) -> str:
 def _exported(written: int, left_out: int, out: str | None, path: str) -> str:
     lines = [f"{_number(written)} written" + (f" to {out}" if out not in {None, "-"} else "")]
     if left_out:
-        lines.append(
-            f"{left_out:,} left out: rows that are no questions; to see them: tamiz dead list --kind {BAD_ROW}"
-        )
+        lines.append(f"left out: {_rows(left_out)}; to see why: tamiz dead list --kind {BAD_ROW} --state {path}")
     if written and out not in {None, "-"}:
         lines.append(f"to ask them anew, under any settings: tamiz run {out} --model URL --state FILE (not {path})")
     return "\n".join(lines)
@@ -209,7 +207,7 @@ def _by_kind(counts: dict[str, int]) -> str:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'} that never were questions"
+    return "1 row that never was a question" if count == 1 else f"{count:,} rows that never were questions"
 
 
 def _number(count: int) -> str:

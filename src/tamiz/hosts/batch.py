@@ -133,6 +133,11 @@ class Batch(msgspec.Struct, kw_only=True):
             "unscored": settings.unscored,
         }
 
+    @property
+    def settings_digest(self) -> str:
+        """The digest of `shape`: the first 12 digits of the ids of all submissions under these settings."""
+        return digest(self.asked_how, json.dumps(self.shape))[:12]
+
     def rows(self) -> Iterable[Row | BadRow]:
         """Give the rows of all files, one after another, up to the limit."""
         return islice(chain.from_iterable(self.datasets), self.settings.limit)
@@ -152,7 +157,7 @@ def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | 
 async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
     settings, clock = batch.settings, batch.clock
     _agree_on_settings(state, batch.shape)
-    state.set_meta("settings", digest(batch.asked_how, json.dumps(batch.shape))[:12])
+    state.set_meta("settings", batch.settings_digest)
     began = clock.monotonic()
     answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
     stages = _stages(batch, answers, SqliteClaims(state))
@@ -173,7 +178,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
         )
         feed = RowFeed(
             batch.rows(),
-            settings=digest(batch.asked_how, json.dumps(batch.shape)),
+            settings=batch.settings_digest,
             asked_how=batch.asked_how,
             answers=answers,
             spool=spool,

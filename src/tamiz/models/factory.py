@@ -97,7 +97,7 @@ def _split(url: str) -> tuple[str, str]:
         parts = urlsplit(base)
         port_is_right = parts.port is None or parts.port > 0
     except ValueError as error:
-        raise UsageError(f"--model {url}: {error}") from None
+        raise UsageError(f"--model {url}: {error}; write it like openai+http://localhost:8001/v1#some-model") from None
     if not parts.hostname or not port_is_right:
         raise UsageError(f"--model {url}: names no host; write it like openai+http://localhost:8001/v1#some-model")
     if not model:

@@ -1,6 +1,7 @@
 """A model behind any server that speaks OpenAI's chat completions."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Mapping
 from typing import Final, NoReturn
 
@@ -253,6 +254,8 @@ def _cause(error: Exception) -> str:
         return str(error.certificate_error)
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio's own text names the address again
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 

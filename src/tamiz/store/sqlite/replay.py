@@ -46,8 +46,8 @@ async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Re
     """Put back those of these submissions that are dead letters; whatever else they are, they stay as they are.
 
     One transaction, which is committed: all of them or, after a crash, none. Each gets another outcome under its own
-    `message_id`, in the next run. What was tried before stays known. Claims need no care: a failed question's was
-    released with its outcome, or is by the dead letter that is still in the log, ahead of the question.
+    `message_id`, in the next run, and its counts begin anew: what was tried before is forgotten. Claims need no care: a
+    failed question's was released with its outcome, or is by the dead letter still in the log, ahead of the question.
     """
     deferrals = SqliteDeferrals(state)
     settings = state.meta("settings") or ""
@@ -65,7 +65,11 @@ async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Re
                 back.append(question)
         for question in back:
             await deferrals.defer(Deferred(question, now))
-        state.execute_many("DELETE FROM outcomes WHERE message_id = ?", [(question.message_id,) for question in back])
+        for table in ("outcomes", "attempts"):
+            state.execute_many(
+                f"DELETE FROM {table} WHERE message_id = ?",  # noqa: S608 - one of the two above
+                [(question.message_id,) for question in back],
+            )
         replayed.questions += len(back)
     state.commit()
     state.sync()

@@ -1,0 +1,61 @@
+"""The scripted server in a thread of its own, for tests whose client is another process."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from fake_llm import Do, FakeLLM, Request, Script, answer
+
+__all__ = ["MODEL", "answers", "asked", "model_url", "serving", "told"]
+
+MODEL: Final = "fake-1"
+
+
+@contextlib.contextmanager
+def serving(script: Script | None = None) -> Iterator[FakeLLM]:
+    """Run the server for as long as the block; its `requests` may be read from here at any time."""
+    llm = FakeLLM(script)
+    loop = asyncio.new_event_loop()
+    listening, stop = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with llm:
+            listening.set()
+            await stop.wait()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    thread = threading.Thread(target=run, name="fake-llm")
+    thread.start()
+    try:
+        assert listening.wait(10)
+        yield llm
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def model_url(llm: FakeLLM) -> str:
+    """Give the server as `--model` takes it."""
+    return f"openai+{llm.base_url}#{MODEL}"
+
+
+def asked(request: Request) -> str:
+    """Give what the user's message of a request says."""
+    text: str = request.body["messages"][-1]["content"]
+    return text
+
+
+def answers(texts: Mapping[str, str], *, delay: float = 0.0, otherwise: str = "Paris.") -> Callable[[Request], Do]:
+    """Make a script that answers each question with its text."""
+    return lambda request: answer(texts.get(asked(request), otherwise), delay=delay)
+
+
+def told(llm: FakeLLM) -> str:
+    """Give all that the server was ever told, headers and bodies, as one text."""
+    return "\n".join(json.dumps([dict(request.headers), request.body]) for request in llm.requests)
