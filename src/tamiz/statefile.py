@@ -291,14 +291,16 @@ def read_only(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _cannot_open(path, error) from error
     try:
-        if _check_format(db, path) == 0:
-            raise StateError(f"the state file {path} is empty: run `tamiz run` first")
+        found = _check_format(db, path)
     except sqlite3.Error as error:
         db.close()
         raise _cannot_open(path, error) from error
     except StateError:
         db.close()
         raise
+    if found == 0:
+        db.close()
+        raise StateError(f"the state file {path} is empty: run `tamiz run` first")
     return db
 
 

@@ -1,5 +1,6 @@
 """The commands of the README work as typed, and print what it shows."""
 
+import contextlib
 import os
 import re
 import shlex
@@ -131,8 +132,9 @@ def test_commands_that_are_not_run_can_be_typed(line: str) -> None:
 def _parse(arguments: list[str]) -> None:
     command: click.Command = cli
     context = click.Context(cli, info_name="tamiz")
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and not arguments[0].startswith("-"):
         name, child, arguments = command.resolve_command(context, arguments)
         assert child is not None
         command, context = child, click.Context(child, info_name=name, parent=context)
-    command.make_context(context.info_name, arguments, parent=context.parent)
+    with contextlib.suppress(click.exceptions.Exit):  # --help
+        command.make_context(context.info_name, arguments, parent=context.parent)
