@@ -67,7 +67,7 @@ def main() -> int:
     """Run both parts; 0 only if every check held."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in order with what tamiz itself prints
-    print("tamiz asks every question, keeps the answers that are good enough, loses none and pays for none twice.")
+    print("tamiz asks every question, keeps the good answers, loses none, and pays again for no answer it holds.")
     print("1  a small language model on this machine answers 42 questions")
     print("2  a model with simulated faults gets 2,000 questions; the run is killed half-way and started again")
     print("3  what both came to")
@@ -207,10 +207,11 @@ def write_questions(path: Path) -> dict[str, str]:
 def question(rng: random.Random) -> tuple[str, str]:
     """Make a question and its reference."""
     one, other = rng.randint(100, 999), rng.randint(10, 99)
+    hours, minutes = divmod(60 * one - other, 60)
     kinds = (
         (f"What is {one} plus {other}?", str(one + other)),
         (f"What is {one} times {other}?", str(one * other)),
-        (f"What is left of {one} hours after {other} minutes?", f"{one - 1} hours {60 - other % 60} minutes"),
+        (f"What is left of {one} hours after {other} minutes?", f"{hours} hours {minutes} minutes"),
     )
     return rng.choice(kinds)
 

@@ -14,6 +14,8 @@ __all__ = ["EPOCH", "ManualClock", "at_once", "on_virtual_time"]
 T = TypeVar("T")
 
 EPOCH = 1_800_000_000.0
+_TURN = 1e-6
+_SPINNING = 500_000
 
 
 class ManualClock:
@@ -79,18 +81,25 @@ class _VirtualClock:
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Waits for nothing: where the loop would wait for a time, it is that time at once."""
+    """Waits for nothing: where the loop would wait for a time, it is that time at once.
+
+    A turn of the loop takes a microsecond, as if there were a machine behind it.
+    """
 
     def __init__(self, clock: _VirtualClock) -> None:
         super().__init__()
         self._clock = clock
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if not ready and timeout is None:
             raise RuntimeError("everything waits, and nothing will ever happen")
-        if not ready and timeout is not None and timeout > 0:
-            self._clock.now += timeout
+        waits = not ready and timeout is not None and timeout > _TURN
+        self._turns = 0 if waits else self._turns + 1
+        if self._turns > _SPINNING:
+            raise RuntimeError("it spins: it does not wait, and nothing happens")
+        self._clock.now += timeout if waits and timeout is not None else _TURN
         return ready
 
 
@@ -102,7 +111,9 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual_clock.now
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override] - of any function, to be short
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """Run it here and now: no thread, so no chance in the order of things."""
         del executor
         done: asyncio.Future[Any] = self.create_future()

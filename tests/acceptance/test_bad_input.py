@@ -160,7 +160,7 @@ def test_a_variable_that_makes_no_sense_is_refused(
     [
         ("threshold = ", ("tamiz.toml", "line 1")),
         ("treshold = 0.3", ("tamiz.toml", "'treshold'", "'threshold'")),
-        ("colour = 1", ("tamiz.toml", "'colour'", "threshold", "attempts")),
+        ("zzz = 1", ("tamiz.toml", "'zzz'", "threshold", "attempts")),
         ('threshold = "high"', ("tamiz.toml", "threshold", "'high'", "a number")),
         ("attempts = [1]", ("tamiz.toml", "attempts", "[1]", "a whole number")),
         ("attempts = 0", ("tamiz.toml", "attempts", "between 1 and")),

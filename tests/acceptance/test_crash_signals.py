@@ -15,13 +15,13 @@ from serving import asked, model_url, serving
 from started import Started, committed, started
 from waiting import wait_until
 
-COUNT = 300
+COUNT = 200
 INTERRUPTED = "interrupted: the same command goes on from here"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder with three hundred questions in `q.csv`."""
+    """Give a folder with two hundred questions in `q.csv`."""
     write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Question {n}?"} for n in range(COUNT)])
     return tmp_path
 

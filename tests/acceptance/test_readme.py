@@ -78,7 +78,7 @@ def play(blocks: Iterable[Block], folder: Path) -> Iterator[tuple[Step, str]]:
         for step in steps(block.text) if block.mark == "run" else ():
             words = shlex.split(step.command)
             if words[0] == "export":
-                environment.update(word.split("=", 1) for word in words[1:])
+                environment.update({name: value for name, _, value in (word.partition("=") for word in words[1:])})
                 continue
             done = subprocess.run(
                 ["bash", "-c", step.command],

@@ -116,7 +116,7 @@ def test_a_run_in_memory(flow: Flow) -> None:
         assert (state.meta("calls") or 0) == flow.calls.total()
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(FLOWS, FATES)
 def test_a_run_over_many_lives(flow: Flow, fates: list[tuple[int, str]]) -> None:
     """Killed or stopped at any step, any number of times: the next process ends what the last one left.
