@@ -111,7 +111,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual_clock.now
 
-    def run_in_executor(  # type: ignore[override] - of any function, to be short
+    def run_in_executor(  # type: ignore[override]  # the base class's is generic, for nobody here
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
         """Run it here and now: no thread, so no chance in the order of things."""

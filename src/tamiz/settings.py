@@ -82,6 +82,7 @@ _ALIASES: Final = {
 
 _DURATIONS: Final = frozenset({"timeout", "cache_ttl"})
 _LISTS: Final = frozenset({"model", "escalate"})
+_PATHS: Final = frozenset({"prompt", "state", "cache_dir"})
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "threshold": (0, 1),
     "attempts": (1, 1000),
@@ -158,11 +159,22 @@ def _checked(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - any se
         value = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError:
         raise UsageError(f"{where}: {_shown(name, value)} is not {_wanted(name)}") from None
+    if name not in _PATHS and not _is_unicode(value):
+        raise UsageError(f"{where}: {_shown(name, value)} is not UTF-8")
     low, high = _BOUNDS.get(name, (-math.inf, math.inf))
     if isinstance(value, (int, float)) and not low <= value <= high:
         upper = f" and {high:g}" if math.isfinite(high) else ""
         raise UsageError(f"{where}: {value!r} is out of range: {'between' if upper else 'at least'} {low:g}{upper}")
     return value
+
+
+def _is_unicode(value: object) -> bool:
+    # bytes of the command line or the environment that are not UTF-8 arrive as halves of surrogate pairs
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(name: str, value: object) -> str:

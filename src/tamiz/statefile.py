@@ -1,5 +1,6 @@
 """The state file: one SQLite database that one process writes, in transactions that span many events."""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -54,7 +55,14 @@ CREATE TABLE deferrals (
 CREATE INDEX deferrals_by_due ON deferrals (due);
 """
 
-_DISK_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC})
+_DISK_FULL: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+    }
+)
 
 
 class StateFile:
@@ -104,7 +112,7 @@ class StateFile:
         lock = _Lock(path)
         try:
             for part in ("-wal", "-shm", ""):
-                Path(path + part).unlink(missing_ok=True)
+                Path(os.path.realpath(path) + part).unlink(missing_ok=True)
         finally:
             lock.release()
 
@@ -152,8 +160,8 @@ class StateFile:
             return
         try:
             if self._wal is None:
-                self._wal = os.open(self.path + "-wal", os.O_RDWR | os.O_CLOEXEC)
-            os.fdatasync(self._wal)
+                self._wal = os.open(os.path.realpath(self.path) + "-wal", os.O_RDWR | os.O_CLOEXEC)
+            _sync(self._wal)
         except OSError as error:
             raise StateError(f"the state file {self.path} failed: {_plain(error)}") from error
 
@@ -177,18 +185,15 @@ class StateFile:
         row = self.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return None if row is None else row[0]
 
-    def set_meta(self, name: str, value: str | float) -> None:
-        """Keep a small value under a name."""
-        self.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+    def set_meta(self, **values: str | float) -> None:
+        """Keep small values under their names."""
+        self.execute_many("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
 
     def _explain(self, error: sqlite3.Error) -> StateError:
         self.abandon()
         code = getattr(error, "sqlite_errorcode", 0)
         if code in _DISK_FULL:
-            return StateError(
-                f"the disk is full: {self.path} cannot grow ({error}). "
-                "Free some space and run the same command again; everything up to here is kept"
-            )
+            return _full(self.path, error)
         return StateError(f"the state file {self.path} failed: {error}")
 
 
@@ -208,8 +213,9 @@ class _Lock:
             raise StateError(
                 f"the state file {path} cannot be used: {_plain(error)}. Choose another: --state"
             ) from error
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk; whose it is is a courtesy to others
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, str(os.getpid()).encode(), 0)
 
     def _acquire(self, path: str) -> None:
         try:
@@ -239,10 +245,11 @@ def _connect(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE") from error
     try:
+        found = _check_format(db, path)  # before anything is changed: the file may be another program's
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA temp_store = MEMORY")
-        if _check_format(db, path) == 0:
+        if found == 0:
             db.executescript(
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
                 f"{_SCHEMA} COMMIT;"
@@ -273,7 +280,16 @@ def _check_format(db: sqlite3.Connection, path: str) -> int:
     return found
 
 
+def _full(path: str, error: sqlite3.Error) -> StateError:
+    return StateError(
+        f"the disk is full: {path} cannot grow ({error}). "
+        "Free some space and run the same command again; everything up to here is kept"
+    )
+
+
 def _cannot_open(path: str, error: sqlite3.Error) -> StateError:
+    if getattr(error, "sqlite_errorcode", 0) in _DISK_FULL:
+        return _full(path, error)
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
         return StateError(f"{path} is not a state file of tamiz ({error}). Choose another: --state FILE")
     return StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE")
@@ -302,6 +318,9 @@ def read_only(path: str) -> sqlite3.Connection:
         db.close()
         raise StateError(f"the state file {path} is empty: run `tamiz run` first")
     return db
+
+
+_sync: Final = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 def _plain(error: OSError) -> str:

@@ -116,14 +116,8 @@ def test_a_run_in_memory(flow: Flow) -> None:
         assert (state.meta("calls") or 0) == flow.calls.total()
 
 
-@settings(max_examples=60)
-@given(FLOWS, FATES)
-def test_a_run_over_many_lives(flow: Flow, fates: list[tuple[int, str]]) -> None:
-    """Killed or stopped at any step, any number of times: the next process ends what the last one left.
-
-    No question is lost, none ends twice or otherwise than without the crashes, and the only thing that happens again is
-    a call that had not been committed: at most as many as may be in flight, for each life.
-    """
+def live_and_die(flow: Flow, fates: list[tuple[int, str]]) -> Counter[str]:
+    """Run a flow in one process for each fate and a last one that has none; give the calls that were repeated."""
 
     async def main(clock: Clock) -> None:
         for after, how in [*fates, (10**9, "kill")]:
@@ -139,7 +133,32 @@ def test_a_run_over_many_lives(flow: Flow, fates: list[tuple[int, str]]) -> None
         with StateFile(path) as state:
             needed = check(flow, state)
     assert needed <= flow.calls
-    assert (flow.calls - needed).total() <= len(fates) * flow.concurrency
+    return flow.calls - needed
+
+
+@settings(max_examples=60)
+@given(FLOWS, FATES)
+def test_a_run_over_many_lives(flow: Flow, fates: list[tuple[int, str]]) -> None:
+    """Killed or stopped at any step, any number of times: the next process ends what the last one left.
+
+    No question is lost, none ends twice or otherwise than without the crashes, and the only thing that happens again is
+    a call that had not been committed: at most as many as may be in flight, for each life.
+    """
+    assert live_and_die(flow, fates).total() <= len(fates) * flow.concurrency
+
+
+def test_killed_at_any_step() -> None:
+    """Every step of a small run, one after another: never more calls are repeated than may be in flight at once.
+
+    The answers come at once here, so that without a limit all of them would be under way before the first commit.
+    """
+    titles = [f"question {n}" for n in range(8)]
+    order = [(title, 0.0) for title in [*titles, *titles[:2]]]
+    for step in range(1, 90):
+        flow = Flow(dict.fromkeys(titles, Script()), order, concurrency=2)
+        repeated = live_and_die(flow, [(step, "kill")])
+        assert repeated.total() <= 2
+        assert max(repeated.values(), default=1) == 1
 
 
 def test_a_thousand_copies_are_one_call() -> None:

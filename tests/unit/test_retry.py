@@ -243,7 +243,7 @@ def other_stages(kind: FailureKind | None) -> list[Stage]:
     return [
         Intake(make_cache("lru", 10, None, clock), answers, claims, Policy()),
         Generate(Fleet([model]), "{}{}".format, clock, 0),
-        Judge(make_scorer("tfidf"), Policy(attempts=10**6)),
+        Judge(make_scorer("tfidf"), Policy(attempts=2**63, unscored="retry")),
         Persist(),
     ]
 

@@ -187,6 +187,18 @@ def test_a_list_of_models_is_of_texts(tmp_path: Path, value: str) -> None:
     assert "a list of model URLs" in refused(tmp_path, toml=f"model = {value}")
 
 
+@pytest.mark.parametrize("name", ["system", "model", "openai_base_url", "openai_api_key"])
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
+    """The shell hands on any bytes; only a path may have such."""
+    for why in (
+        refused(tmp_path, flags={name: ("x\udcff",) if name == "model" else "x\udcff"}),
+        refused(tmp_path, environment={f"TAMIZ_{name.upper()}": "x\udcff"}),
+    ):
+        assert "is not UTF-8" in why
+        assert why.isprintable()
+    assert load(tmp_path, flags={"state": "x\udcff.db"}).state == "x\udcff.db"
+
+
 def test_an_unknown_setting_gets_a_hint(tmp_path: Path) -> None:
     assert "'treshold': did you mean 'threshold'?" in refused(tmp_path, toml="treshold = 0.5")
     assert "'cache-size': did you mean 'cache_size'?" in refused(tmp_path, toml="cache-size = 5")

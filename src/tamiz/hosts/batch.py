@@ -157,7 +157,7 @@ def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | 
 async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
     settings, clock = batch.settings, batch.clock
     _agree_on_settings(state, batch.shape)
-    state.set_meta("settings", batch.settings_digest)
+    state.set_meta(settings=batch.settings_digest)
     began = clock.monotonic()
     answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
     stages = _stages(batch, answers, SqliteClaims(state))
@@ -253,7 +253,7 @@ def _agree_on_settings(state: StateFile, shape: dict[str, object]) -> None:
             f"{state.path} holds an unfinished run with other settings ({changes}). Finish it with the same command "
             "as then, keep both with --state FILE, or start anew with --fresh"
         )
-    state.set_meta("shape", json.dumps(shape))
+    state.set_meta(shape=json.dumps(shape))
 
 
 def _open_questions(state: StateFile) -> bool:

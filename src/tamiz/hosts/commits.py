@@ -1,6 +1,8 @@
 """Group commit: many events to a transaction, and the wait for the disk in a thread of its own."""
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
@@ -12,6 +14,7 @@ __all__ = ["Commits", "Listener"]
 
 _SOONEST: Final = 0.004
 _LATEST: Final = 0.02
+_SYNC_EVERY: Final = 0.01
 
 
 class Listener(Protocol):
@@ -28,7 +31,7 @@ class Commits:
     A commit is due when the flow has nothing else to do, no sooner than `_SOONEST` seconds after the last one and no
     later than `_LATEST`; where calls wait for it, as soon as commits take up no more than a third of the time. What is
     committed survives the death of the process at once, and a power cut once it is synced, which a thread sees to while
-    the flow goes on; only then the listener hears of it.
+    the flow goes on, every `_SYNC_EVERY` seconds at most; only then the listener hears of it.
     """
 
     def __init__(self, state: StateFile, clock: Clock, listener: Listener) -> None:
@@ -38,7 +41,7 @@ class Commits:
         """Model calls that are done and not committed: after a crash they would be made again."""
         self.finished: list[str] = []
         """Submissions whose outcome has been recorded since the last commit."""
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         """What went wrong in the thread or the listener; nothing is synced after it."""
         self._state = state
         self._clock = clock
@@ -47,6 +50,8 @@ class Commits:
         self._took = 0.0
         self._unsynced: list[str] | None = None
         self._syncing: asyncio.Task[None] | None = None
+        self._synced_at = -math.inf
+        self._closing = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tamiz-sync")
 
     def due_in(self, *, idle: bool, starved: bool) -> float | None:
@@ -72,6 +77,7 @@ class Commits:
 
     async def close(self) -> None:
         """Wait until all that was committed is synced, and the listener has heard of it."""
+        self._closing.set()
         if self._syncing is not None:
             await self._syncing
         self._thread.shutdown()
@@ -79,8 +85,17 @@ class Commits:
     async def _sync(self) -> None:
         try:
             while self._unsynced is not None:
+                await self._pause(self._synced_at + _SYNC_EVERY - self._clock.monotonic())
+                self._synced_at = self._clock.monotonic()
                 finished, self._unsynced = self._unsynced, None
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._state.sync)
                 self._listener.committed(finished)
-        except BaseException as error:  # noqa: BLE001 - the host raises it
+        except Exception as error:  # noqa: BLE001 - the host raises it
             self.failure = error
+
+    async def _pause(self, seconds: float) -> None:
+        """Let that much time pass, or less where the end has come."""
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()

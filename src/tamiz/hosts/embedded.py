@@ -313,6 +313,7 @@ class EmbeddedHost:
 
     def _commit(self) -> None:
         if self.counters.calls:
-            self._state.set_meta("calls", self._spent_calls + self.counters.calls)
-            self._state.set_meta("tokens", self._spent_tokens + self.counters.tokens)
+            self._state.set_meta(
+                calls=self._spent_calls + self.counters.calls, tokens=self._spent_tokens + self.counters.tokens
+            )
         self._commits.commit()
