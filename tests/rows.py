@@ -61,11 +61,12 @@ def rows_of(text: str) -> list[dict[str, Any]]:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read a file of result rows in the format of its name; CSV's empty fields are `None`."""
-    if path.suffix == ".parquet":
-        table = importlib.import_module("pyarrow.parquet").read_table(path)
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    if ".parquet" in path.suffixes:
+        table = importlib.import_module("pyarrow.parquet").read_table(io.BytesIO(data))
         rows: list[dict[str, Any]] = table.to_pylist()
         return rows
-    text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode()
+    text = data.decode()
     if ".csv" not in path.suffixes:
         return rows_of(text)
     return [

@@ -2,10 +2,12 @@
 
 import contextlib
 import csv
+import gzip
 import importlib
 import io
 import os
 import select
+import shutil
 import stat
 import sys
 import zlib
@@ -128,7 +130,7 @@ def open_output(path: str | None, *, not_these: Sequence[str] = ()) -> Output:
     _check_place(path, not_these)
     try:
         if kind == "parquet":
-            return Output(_Parquet(Path(path).resolve()))
+            return Output(_Parquet(Path(path).resolve(), gz=gz))
         raw = io.FileIO(path, "wb")
     except (OSError, ValueError) as error:
         raise _not_writable(path, error) from error
@@ -141,9 +143,7 @@ def _kind_of(path: str) -> tuple[str, bool]:
     plain = name.removesuffix(".gz")
     kind = plain.rpartition(".")[2] if "." in plain else ""
     if kind not in _KINDS:
-        raise UsageError(f"{path!r} is of no known kind; --out writes .jsonl, .csv (each also .gz) and .parquet")
-    if kind == "parquet" and plain != name:
-        raise UsageError(f"{path!r}: Parquet compresses itself; take .gz off the name")
+        raise UsageError(f"{path!r} is of no known kind; --out writes .jsonl, .csv and .parquet, each also .gz")
     return kind, plain != name
 
 
@@ -278,9 +278,10 @@ class _Csv(_JsonLines):
 class _Parquet:
     """Collects rows into row groups of bounded size, in `NAME.part` beside the file until it is whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, gz: bool) -> None:
         self._arrow = _pyarrow()
         self._path = path
+        self._gz = gz
         self._part = path.with_name(f"{path.name}.part")
         text, number, count = self._arrow.string(), self._arrow.float64(), self._arrow.int64()
         types = {"score": number, "latency_ms": number, "attempts": count, "retries": count}
@@ -304,10 +305,21 @@ class _Parquet:
             if whole and self._rows:
                 self._write_group()
             self._writer.close()
+            if whole and self._gz:
+                self._compress()
             if whole:
                 self._part.replace(self._path)
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _compress(self) -> None:
+        compressed = self._part.with_name(f"{self._part.name}.gz")
+        try:
+            with self._part.open("rb") as plain, gzip.open(compressed, "wb", compresslevel=1) as target:
+                shutil.copyfileobj(plain, target)
+            compressed.replace(self._part)
+        finally:
+            compressed.unlink(missing_ok=True)
 
     def _write_group(self) -> None:
         columns = zip(*map(msgspec.structs.astuple, self._rows), strict=True)

@@ -155,12 +155,12 @@ def _checked(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - any se
         value = tuple(value.split()) if isinstance(value, str) else value
     elif name in _DURATIONS and isinstance(value, str):
         value = seconds(value, where)
+    if name not in _PATHS and not _is_unicode(value):
+        raise UsageError(f"{where}: {_shown(name, value)} is not UTF-8")
     try:
         value = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError:
         raise UsageError(f"{where}: {_shown(name, value)} is not {_wanted(name)}") from None
-    if name not in _PATHS and not _is_unicode(value):
-        raise UsageError(f"{where}: {_shown(name, value)} is not UTF-8")
     low, high = _BOUNDS.get(name, (-math.inf, math.inf))
     if isinstance(value, (int, float)) and not low <= value <= high:
         upper = f" and {high:g}" if math.isfinite(high) else ""

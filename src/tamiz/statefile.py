@@ -34,9 +34,7 @@ CREATE TABLE outcomes (
     latency_ms REAL, leader TEXT NOT NULL, finished_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE reusable (cache_key TEXT PRIMARY KEY, message_id TEXT NOT NULL, score REAL) WITHOUT ROWID;
-CREATE TABLE reusable_soon (
-    seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, message_id TEXT NOT NULL, score REAL
-);
+CREATE TABLE reusable_soon (seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, message_id TEXT NOT NULL);
 CREATE INDEX failed ON outcomes (kind) WHERE outcome = 'failed';
 CREATE TABLE attempts (
     message_id TEXT NOT NULL, attempt INTEGER NOT NULL, retry INTEGER NOT NULL, result TEXT NOT NULL, answer TEXT,

@@ -55,7 +55,7 @@ def test_a_row_says_what_became_of_its_question(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("end", ["jsonl", "csv", "jsonl.gz", "csv.gz", "parquet"])
+@pytest.mark.parametrize("end", ["jsonl", "csv", "jsonl.gz", "csv.gz", "parquet", "parquet.gz"])
 def test_every_output_format_holds_the_same_rows(end: str, tmp_path: Path) -> None:
     """`--out` writes the rows that stdout would get; stdout stays empty then."""
     write_questions(tmp_path / "q.jsonl", QUESTIONS)

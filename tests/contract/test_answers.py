@@ -199,7 +199,7 @@ def test_any_sequence_of_steps(harness: Harness) -> None:
     """
     run_state_machine_as_test(
         type("_TheMachine", (_Machine,), {"harness": harness}),
-        settings=settings(max_examples=40, stateful_step_count=30),
+        settings=settings(max_examples=30, stateful_step_count=30),
     )
 
 

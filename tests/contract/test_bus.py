@@ -314,7 +314,7 @@ class _Machine(RuleBasedStateMachine):
 def test_any_sequence_of_steps(harness: type[_Harness]) -> None:
     """Exactly what was not acknowledged and committed comes again, to each group, in order, whatever happened."""
     machine = type("_TheMachine", (_Machine,), {"harness": harness})
-    run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=40))
+    run_state_machine_as_test(machine, settings=settings(max_examples=30, stateful_step_count=40))
 
 
 def test_a_record_that_lives_within_one_commit_never_touches_the_file(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ def test_any_sequence_of_steps(machine: type[_Machine], harness: Harness) -> Non
     """
     run_state_machine_as_test(
         type("_TheMachine", (machine,), {"harness": harness}),
-        settings=settings(max_examples=40, stateful_step_count=40),
+        settings=settings(max_examples=30, stateful_step_count=40),
     )
 
 

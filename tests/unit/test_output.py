@@ -209,10 +209,9 @@ def refusal(path: str, *not_these: str) -> str:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("out.txt", ["no known kind", ".jsonl, .csv (each also .gz) and .parquet"]),
+        ("out.txt", ["no known kind", ".jsonl, .csv and .parquet, each also .gz"]),
         ("out", ["no known kind"]),
         ("out.tsv", ["no known kind"]),
-        ("out.parquet.gz", ["compresses itself", ".gz off"]),
         ("no/out.jsonl", ["folder", "does not exist", "mkdir"]),
         ("folder.csv", ["is a directory"]),
         ("o" * 300 + ".csv", ["cannot be written", "too long"]),
@@ -273,6 +272,17 @@ def test_long_rows_make_small_row_groups(tmp_path: Path, monkeypatch: pytest.Mon
         out.write([ONE] * 6)
     with pq.ParquetFile(tmp_path / "out.parquet") as file:
         assert file.num_row_groups == 3
+
+
+def test_parquet_may_be_compressed_once_more(tmp_path: Path) -> None:
+    """What is there is the gzip of a Parquet file, and nothing is left beside it."""
+    pq: Any = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "out.parquet.gz"
+    with open_output(str(path)) as out:
+        out.write([ONE, TWO])
+    table = pq.read_table(io.BytesIO(gzip.decompress(path.read_bytes())))
+    assert [ResultRow(**row) for row in table.to_pylist()] == [ONE, TWO]
+    assert [file.name for file in tmp_path.iterdir()] == ["out.parquet.gz"]
 
 
 def test_a_failed_run_leaves_the_parquet_file_as_it_was(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_list_of_models_is_of_texts(tmp_path: Path, value: str) -> None:
     assert "a list of model URLs" in refused(tmp_path, toml=f"model = {value}")
 
 
-@pytest.mark.parametrize("name", ["system", "model", "openai_base_url", "openai_api_key"])
+@pytest.mark.parametrize("name", ["system", "model", "attempts", "openai_base_url", "openai_api_key"])
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
     """The shell hands on any bytes; only a path may have such."""
     for why in (
@@ -196,7 +196,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, name: str) -> None:
     ):
         assert "is not UTF-8" in why
         assert why.isprintable()
-    assert load(tmp_path, flags={"state": "x\udcff.db"}).state == "x\udcff.db"
+    assert load(tmp_path, flags=dict.fromkeys(["state", "prompt", "cache_dir"], "x\udcff")).prompt == "x\udcff"
 
 
 def test_an_unknown_setting_gets_a_hint(tmp_path: Path) -> None:

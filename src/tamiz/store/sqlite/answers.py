@@ -21,7 +21,7 @@ __all__ = ["SqliteAnswers"]
 
 _INSERTS: Final = {
     table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
-    for table, columns in (("questions", 8), ("outcomes", 15), ("attempts", 10), ("reusable_soon", 4))
+    for table, columns in (("questions", 8), ("outcomes", 15), ("attempts", 10), ("reusable_soon", 3))
 }
 
 _INDEXED_AT_ONCE: Final = 4096
@@ -29,8 +29,20 @@ _INDEXED_AT_ONCE: Final = 4096
 
 Their keys are random, so each would dirty a page of its own in the index; a few thousand in sorted order share them.
 """
-_KEPT_AT_MOST: Final = 16_000_000
-"""Characters of the accepted answers that are not indexed yet."""
+
+_COLUMNS: Final = "answer, outcomes.score, reason, attempt, model, latency_ms"
+_INDEXED: Final = f"SELECT {_COLUMNS} FROM reusable JOIN outcomes USING (message_id) WHERE reusable.cache_key = ?"  # noqa: S608
+_ANYWHERE: Final = (
+    f"SELECT {_COLUMNS} FROM (SELECT message_id FROM reusable WHERE cache_key = ?1 "  # noqa: S608
+    "UNION SELECT message_id FROM reusable_soon WHERE cache_key = ?1) JOIN outcomes USING (message_id) "
+    "WHERE outcome = 'accepted' ORDER BY outcomes.score DESC LIMIT 1"
+)
+_INDEX: Final = (
+    "INSERT INTO reusable SELECT soon.cache_key, message_id, outcomes.score "
+    "FROM reusable_soon AS soon JOIN outcomes USING (message_id) WHERE outcome = 'accepted' ORDER BY soon.cache_key "
+    "ON CONFLICT DO UPDATE SET message_id = excluded.message_id, score = excluded.score "
+    "WHERE excluded.score > reusable.score OR reusable.score IS NULL"
+)
 
 
 class SqliteAnswers:
@@ -40,9 +52,8 @@ class SqliteAnswers:
         self._state = state
         self._clock = clock
         self._rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _INSERTS}
-        self._soon: dict[str, Scored] = {}  # accepted, by cache key, and not in the index yet
-        self._soon_size = 0
-        self._load_soon()
+        # cache keys of accepted answers that are not in the index yet
+        self._soon = {key for (key,) in state.execute("SELECT cache_key FROM reusable_soon")}
         state.before_commit(self._flush)
 
     async def record(self, event: Event) -> None:
@@ -76,14 +87,16 @@ class SqliteAnswers:
 
     async def reusable(self, cache_key: str) -> Scored | None:
         """Give the accepted answer with the highest score for this key."""
-        soon = self._soon.get(cache_key)
-        if soon is not None:
-            return soon
-        row = self._state.execute(
-            f"SELECT {_ANSWER} FROM reusable JOIN outcomes USING (message_id) WHERE reusable.cache_key = ?",  # noqa: S608
-            (cache_key,),
-        ).fetchone()
-        return None if row is None else _answer(*row)
+        if cache_key in self._soon:
+            self._flush()
+        query = _ANYWHERE if cache_key in self._soon else _INDEXED
+        row = self._state.execute(query, (cache_key,)).fetchone()
+        if row is None:
+            return None
+        answer, score, reason, attempt, model, latency_ms = row
+        return Scored(
+            llm_answer=answer, score=score, reason=reason, attempt=attempt, model=model, latency_ms=latency_ms
+        )
 
     async def unknown(self, message_ids: Sequence[str]) -> set[str]:
         """Tell which of these submissions have never been recorded."""
@@ -100,30 +113,10 @@ class SqliteAnswers:
             if rows:
                 self._state.execute_many(_INSERTS[table], rows)
                 rows.clear()
-        if len(self._soon) >= _INDEXED_AT_ONCE or self._soon_size > _KEPT_AT_MOST:
-            self._index()
-
-    def _index(self) -> None:
-        self._state.execute(
-            "INSERT INTO reusable SELECT cache_key, message_id, score FROM reusable_soon WHERE true ORDER BY cache_key "
-            "ON CONFLICT DO UPDATE SET message_id = excluded.message_id, score = excluded.score "
-            "WHERE excluded.score > reusable.score OR reusable.score IS NULL"
-        )
-        self._state.execute("DELETE FROM reusable_soon")
-        self._soon.clear()
-        self._soon_size = 0
-
-    def _load_soon(self) -> None:
-        rows = self._state.execute(
-            f"SELECT reusable_soon.cache_key, {_ANSWER} FROM reusable_soon JOIN outcomes USING (message_id) "  # noqa: S608
-            "ORDER BY seq"
-        )
-        for cache_key, *answer in rows:
-            self._keep(cache_key, _answer(*answer))
-
-    def _keep(self, cache_key: str, answer: Scored) -> None:
-        self._soon[cache_key] = answer
-        self._soon_size += len(answer.llm_answer)
+        if len(self._soon) >= _INDEXED_AT_ONCE:
+            self._state.execute(_INDEX)
+            self._state.execute("DELETE FROM reusable_soon")
+            self._soon.clear()
 
     def _asked(self, event: QuestionAsked) -> None:
         self._rows["questions"].append(
@@ -144,8 +137,8 @@ class SqliteAnswers:
             self._refused(event.message_id, event.refused)
         answer, called = event.answer, event.source is Source.MODEL
         if called and event.accepted:
-            self._keep(event.cache_key, answer)
-            self._rows["reusable_soon"].append((None, event.cache_key, event.message_id, answer.score))
+            self._soon.add(event.cache_key)
+            self._rows["reusable_soon"].append((None, event.cache_key, event.message_id))
         self._rows["outcomes"].append(
             (
                 event.message_id,
@@ -202,12 +195,3 @@ class SqliteAnswers:
                 self._clock.time(),
             )
         )
-
-
-_ANSWER: Final = "answer, outcomes.score, reason, attempt, model, latency_ms"
-
-
-def _answer(  # noqa: PLR0917 - the columns of `_ANSWER`
-    answer: str, score: float | None, reason: str | None, attempt: int, model: str, latency_ms: float | None
-) -> Scored:
-    return Scored(llm_answer=answer, score=score, reason=reason, attempt=attempt, model=model, latency_ms=latency_ms)
