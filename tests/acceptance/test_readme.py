@@ -131,7 +131,7 @@ def test_commands_that_are_not_run_can_be_typed(line: str) -> None:
 
 def _parse(arguments: list[str]) -> None:
     command: click.Command = cli
-    context = click.Context(cli, info_name="tamiz")
+    context = click.Context(cli, info_name="tamiz", **cli.context_settings)
     while isinstance(command, click.Group) and not arguments[0].startswith("-"):
         name, child, arguments = command.resolve_command(context, arguments)
         assert child is not None

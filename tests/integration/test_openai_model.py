@@ -105,10 +105,6 @@ async def test_what_does_not_matter_does_not_fail(do: Do) -> None:
         (completion(""), "blank"),
         (completion(42), "not text"),
         (completion([{"type": "text", "text": "Paris."}]), "not text"),
-        (completion(None, refusal="I cannot help with that."), "refused: I cannot help"),
-        (completion("Par", refusal="I cannot."), "refused: I cannot"),
-        (completion("Par", finish_reason="content_filter"), "content filter"),
-        (completion("Par", finish_reason="length"), "cut off at max_tokens"),
         ({"choices": []}, "no choices"),
         ({"choices": None}, "no choices"),
         ({"id": "x"}, "no choices"),
@@ -117,8 +113,24 @@ async def test_what_does_not_matter_does_not_fail(do: Do) -> None:
         ({"choices": ["Paris."]}, "no message"),
     ],
 )
-async def test_a_completion_without_an_answer_is_invalid(body: Any, reason: str) -> None:
-    """What looks like a success and holds no answer is a failure that says what it holds."""
+async def test_a_completion_without_an_answer_is_worth_another_call(body: Any, reason: str) -> None:
+    """What looks like a success and holds nothing is a failed call that says what it holds, and may come back."""
+    failure = await failure_of(Do(body=json.dumps(body).encode()))
+    assert failure.kind is OVERLOAD
+    assert reason in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (completion(None, refusal="I cannot help with that."), "refused: I cannot help"),
+        (completion("Par", refusal="I cannot."), "refused: I cannot"),
+        (completion("Par", finish_reason="content_filter"), "content filter"),
+        (completion("Par", finish_reason="length"), "cut off at max_tokens"),
+    ],
+)
+async def test_a_completion_that_the_model_withheld_is_invalid(body: Any, reason: str) -> None:
+    """Another call would end the same way: the question fails, and says why."""
     failure = await failure_of(Do(body=json.dumps(body).encode()))
     assert failure.kind is INVALID
     assert reason in failure.reason
