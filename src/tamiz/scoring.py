@@ -28,6 +28,9 @@ _find_words: Final = re.compile(r"\w\w+").findall
 # Every character of Latin-1 in lower case, and a blank for what is no word character. Lower case stays within Latin-1.
 _SPACED: Final = re.sub(r"\W", " ", bytes(range(256)).decode("latin-1").lower()).encode("latin-1")
 
+# What stands alone is no word.
+_SINGLE: Final = frozenset(map(chr, range(256)))
+
 # The squared weight of a word that stands in one text only, where a word of both texts weighs 1.
 _LONE: Final = (log(3 / 2) + 1) ** 2
 
@@ -96,7 +99,7 @@ class TfidfScorer:
         """Tell how like the reference the answer is, symmetrically: 1.0 for the same words as often, 0.0 for none."""
         if reference is None or not reference or reference.isspace():
             return _NO_REFERENCE
-        ours, theirs = _words(answer), _words(reference)
+        ours, theirs = _counted(answer), _counted(reference)
         if ours and theirs:
             return Score(_cosine(ours, theirs))
         return _EQUAL if _folded(answer) == _folded(reference) else _NOTHING_TO_SCORE
@@ -109,43 +112,36 @@ def make_scorer(name: str) -> Scorer:
     return _SCORERS[name]()
 
 
-def _words(text: str) -> list[str]:
-    """Split a text into words as scikit-learn does, in order: lower case, runs of two word characters or more."""
+def _counted(text: str) -> Counter[str]:
+    """Split a text into words as scikit-learn does (lower case, runs of two word characters or more) and count them."""
     try:
         # Byte tables take a quarter of the regular expression's time, and most texts of Europe's languages fit.
         spaced = text.encode("latin-1").translate(_SPACED).decode("latin-1")
     except UnicodeEncodeError:
-        return _find_words(text.lower())
-    return [word for word in spaced.split() if len(word) > 1]
+        return Counter(_find_words(text.lower()))
+    counts = Counter(spaced.split())
+    for single in _SINGLE.intersection(counts):
+        del counts[single]
+    return counts
 
 
-def _cosine(ours: list[str], theirs: list[str]) -> float:
+def _cosine(ours: Counter[str], theirs: Counter[str]) -> float:
     """Compute the cosine (see `TfidfScorer`) of two texts, each of one word or more."""
-    left, right = set(ours), set(theirs)
-    shared = left & right
+    shared = ours.keys() & theirs.keys()
     if not shared:
         return 0.0
-    if len(left) == len(ours) and len(right) == len(theirs):
-        # As below where no word comes twice, which is most short texts: every sum is a number of words.
-        both = len(shared)
-        return both / sqrt((both + _LONE * (len(left) - both)) * (both + _LONE * (len(right) - both)))
-    order = list(shared)
-    our_counts, our_square = _weigh(ours, left, order)
-    their_counts, their_square = _weigh(theirs, right, order)
+    our_counts = [ours[word] for word in shared]
+    their_counts = [theirs[word] for word in shared]
     dot: int = sum(map(mul, our_counts, their_counts))
     # Rounding may leave proportional counts a hair above 1.
-    return min(1.0, dot / sqrt(our_square * their_square))
+    return min(1.0, dot / sqrt(_square(ours, our_counts) * _square(theirs, their_counts)))
 
 
-def _weigh(words: list[str], distinct: set[str], shared: list[str]) -> tuple[list[int], float]:
-    """Count the shared words in a text, in the order given, and square the length of the text's vector."""
-    if len(distinct) == len(words):
-        return [1] * len(shared), len(shared) + _LONE * (len(words) - len(shared))
-    counts = Counter(words)
-    of_shared = [counts[word] for word in shared]
-    square_shared = sum(map(mul, of_shared, of_shared))
-    square_all = sum(map(mul, counts.values(), counts.values()))
-    return of_shared, square_shared + _LONE * (square_all - square_shared)
+def _square(counts: Counter[str], of_shared: list[int]) -> float:
+    """Square the length of a text's vector, given the counts of its words and of those that both texts have."""
+    shared: int = sum(map(mul, of_shared, of_shared))
+    everything: int = sum(map(mul, counts.values(), counts.values()))
+    return shared + _LONE * (everything - shared)
 
 
 def _folded(text: str) -> str:
