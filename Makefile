@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: help demo test check bench clean lock
+.PHONY: help demo test check bench faults clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -66,6 +66,9 @@ check: $(VENV)/.installed ## all that CI runs: lint, format, types, imports, tes
 
 bench: $(VENV)/.installed ## measure; ARGS goes to bench/run.py
 	@$(BIN)/python bench/run.py $(ARGS)
+
+faults: $(VENV)/.installed ## measure tamiz and others while a provider misbehaves; ten minutes
+	@$(BIN)/python bench/faults.py $(ARGS)
 
 clean: ## remove .venv, build output and caches; data stays
 	@echo "removing $(VENV), build output and caches"

@@ -10,7 +10,7 @@ from fake_llm import FakeLLM
 from tamiz.clock import SystemClock
 from tamiz.errors import Failed, ModelRefused
 from tamiz.models.base import Prompt
-from tamiz.models.openai import OpenAIModel
+from tamiz.models.openai import OpenAIModel, Timeouts
 
 __all__ = ["KEY", "NOW", "ask", "failure_of", "model_of", "refusal_of", "talking"]
 
@@ -32,7 +32,14 @@ def ask(text: str = "Capital of France?", attempt: int = 1, seed: int = 7) -> Pr
 
 
 def model_of(base_url: str, **options: Any) -> OpenAIModel:
-    told = {"name": "openai:m", "model": "m", "api_key": KEY, "timeout": 5.0, "clock": _Clock(), **options}
+    told = {
+        "name": "openai:m",
+        "model": "m",
+        "api_key": KEY,
+        "timeouts": Timeouts(total=5.0),
+        "clock": _Clock(),
+        **options,
+    }
     return OpenAIModel(base_url=base_url, **told)
 
 

@@ -46,7 +46,8 @@ def settings_table() -> str:
     lines = ["| Setting | Flag | Environment | Default | What it is |", "|---|---|---|---|---|"]
     for name, default in _defaults():
         flag = flags.get(name)
-        variables = [f"`TAMIZ_{name.upper()}`", *([f"`{aliases[name]}`"] if name in aliases else [])]
+        own = [] if name in settings._TABLES else [f"`TAMIZ_{name.upper()}`"]
+        variables = [*own, *([f"`{aliases[name]}`"] if name in aliases else [])]
         what = told.get(name) or (_help(flag) if flag else _UNDOCUMENTED[name])
         cells = (f"`{name}`", f"`{flag.opts[0]}`" if flag else "", ", ".join(variables), default, what)
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
@@ -107,7 +108,7 @@ def _defaults() -> Iterator[tuple[str, str]]:
     default = Settings()
     for name in Settings.__struct_fields__:
         value = getattr(default, name)
-        if value is None or value in {(), ""}:
+        if value is None or value in ((), "", {}):
             yield name, "none"
         else:
             yield name, f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

@@ -11,10 +11,12 @@ from tamiz.cache import make_cache
 from tamiz.clock import Clock
 from tamiz.effects import Effects, Stage
 from tamiz.errors import Failed, FailureKind
-from tamiz.hosts.embedded import EmbeddedHost, Limits
+from tamiz.hosts.embedded import EmbeddedHost
+from tamiz.hosts.spending import Budget, Spending
 from tamiz.identity import cache_key
 from tamiz.messages import Event, Outcome, QuestionAsked
 from tamiz.models.base import Model, Reply, Simulator
+from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
 from tamiz.prompt import DEFAULT
@@ -25,7 +27,7 @@ from tamiz.stages.judge import Judge
 from tamiz.stages.persist import Persist
 from tamiz.stages.retry import Backoff, Retry
 from tamiz.statefile import StateFile
-from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals
+from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 
 __all__ = ["End", "Fate", "Flow", "Killed", "Line", "Script"]
 
@@ -218,10 +220,13 @@ class Flow:
         fate = fate or Fate()
         answers, claims, deferrals = SqliteAnswers(state, clock), SqliteClaims(state), SqliteDeferrals(state)
         cache = make_cache("lru", self.cache_size, None, clock)
-        fleet = Fleet([model or _Scripted(self, clock, fate)])
+        endpoints = SqliteEndpoints(state)
+        fleet = Fleet([Endpoint(model or _Scripted(self, clock, fate), clock, self.concurrency)], clock=clock)
+        fleet.restore(await endpoints.states())
+        generate = Generate(fleet, DEFAULT.render, clock, 0)
         plain: dict[str, Stage] = {
             "intake": Intake(cache, answers, claims, self.policy),
-            "generate": Generate(fleet, DEFAULT.render, clock, 0),
+            "generate": generate,
             "retry": Retry(retries=self.retries, fleet=fleet, clock=clock, random=lambda: 0.5, backoff=Backoff()),
             "judge": Judge(make_scorer("tfidf"), self.policy),
             "persist": Persist(),
@@ -233,8 +238,11 @@ class Flow:
             bus=SqliteBus(state, {name: stage.reads for name, stage in stages.items()}),
             answers=answers,
             deferrals=deferrals,
+            endpoints=endpoints,
             stages=stages,
-            limits=Limits(concurrency=self.concurrency, max_calls=max_calls),
+            calling=generate,
+            concurrency=self.concurrency,
+            spending=Spending(state, Budget(calls=max_calls)),
             clock=clock,
             listener=self,
         )

@@ -4,9 +4,10 @@ from typing import Protocol
 
 import msgspec
 
+from tamiz.errors import FailureKind
 from tamiz.messages import Event, LlmRequest, QuestionAsked, Topic
 
-__all__ = ["Deferred", "Effects", "Stage"]
+__all__ = ["Deferred", "Effects", "EndpointState", "Stage"]
 
 
 class Deferred(msgspec.Struct, frozen=True, gc=False):
@@ -16,6 +17,23 @@ class Deferred(msgspec.Struct, frozen=True, gc=False):
     due: float
 
 
+class EndpointState(msgspec.Struct, frozen=True, gc=False):
+    """Whether a model's endpoint can be called; all but the name is `None` where it can.
+
+    Times are seconds since the epoch.
+    """
+
+    name: str
+    since: float | None = None
+    """When it went down, or its quota was used up."""
+    opens_at: float | None = None
+    """When the next call may be tried."""
+    kind: FailureKind | None = None
+    reason: str | None = None
+    probes: int = 0
+    """Calls that were tried since then."""
+
+
 class Effects(msgspec.Struct, frozen=True, gc=False):
     """What a stage wants done, as data: the host applies all of it together with the acknowledgement, or none."""
 
@@ -23,6 +41,8 @@ class Effects(msgspec.Struct, frozen=True, gc=False):
     record: tuple[Event, ...] = ()
     """Events for the store to remember; recording one twice changes nothing."""
     defer: tuple[Deferred, ...] = ()
+    endpoints: tuple[EndpointState, ...] = ()
+    """What has become of endpoints."""
 
 
 class Stage(Protocol):

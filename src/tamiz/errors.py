@@ -5,8 +5,10 @@ from enum import StrEnum
 __all__ = [
     "Failed",
     "FailureKind",
+    "GaveUp",
     "Interrupted",
     "ModelRefused",
+    "Sign",
     "StateError",
     "TamizError",
     "UnreadableMessage",
@@ -41,6 +43,10 @@ class ModelRefused(TamizError):
     """The model's server refuses every call (key, model name or address), so no question is spent on it."""
 
 
+class GaveUp(TamizError):
+    """No endpoint has answered for as long as --give-up-after allows; what is open is kept."""
+
+
 class Interrupted(TamizError):
     """Interrupted. The same command goes on where this one stopped."""
 
@@ -57,14 +63,36 @@ class FailureKind(StrEnum):
     FATAL = "fatal"  # anything that trying again cannot mend
 
 
+class Sign(StrEnum):
+    """What a failed call says of the endpoint, where its kind says what becomes of the question."""
+
+    ALIVE = "alive"  # it answered; what was wrong is this call's own affair
+    BUSY = "busy"  # it takes no more right now: 429, 503, 529
+    ERROR = "error"  # it failed at this call, or at all of them: 500
+    LOST = "lost"  # no answer, or a gateway's word that there is none: reset, cut off, timeout, 502, 504, 52x
+    UNREACHABLE = "unreachable"  # nobody is there: refused connection, unknown host
+    SPENT = "spent"  # a quota is used up: no call of anybody's is answered until it is back
+
+
 class Failed(TamizError):
     """A model call gave no answer.
 
     `retry_at` is when the provider said to try again, in seconds since the epoch, or `None` where it did not say.
+    `tokens` are what the call used up all the same, `None` where nobody knows.
     """
 
-    def __init__(self, kind: FailureKind, reason: str, *, retry_at: float | None = None) -> None:
+    def __init__(
+        self,
+        kind: FailureKind,
+        reason: str,
+        *,
+        retry_at: float | None = None,
+        sign: Sign = Sign.ALIVE,
+        tokens: int | None = 0,
+    ) -> None:
         super().__init__(f"{kind}: {reason}")
         self.kind = kind
         self.reason = reason
         self.retry_at = retry_at
+        self.sign = sign
+        self.tokens = tokens

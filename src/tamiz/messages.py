@@ -107,7 +107,8 @@ class _Tried(Message, frozen=True, kw_only=True, gc=False):
     retry: int = 0
     """Failed calls within this attempt; only retry raises it."""
     deferrals: int = 0
-    """How many of those were refused for quota, which `--retries` does not count; only retry raises it."""
+    """How many of those were the endpoint's doing (quota, outage), which `--retries` does not count; only retry raises
+    it."""
     retries: int = 0
     """Failed calls over all attempts; only retry raises it."""
     best: Scored | None = None
@@ -123,6 +124,9 @@ class LlmResponse(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_response
 
     llm_answer: str
     model: str
+    """The model that answered, as its server names it."""
+    endpoint: str = ""
+    """The model that was asked, as `--model` names it."""
     latency_ms: float
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -134,9 +138,13 @@ class LlmError(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_error"):
     kind: FailureKind
     reason: str
     retry_at: float | None = None
-    """When the provider said to try again, in seconds since the epoch."""
+    """When to try again, as the provider said or as the endpoint's circuit has it, in seconds since the epoch."""
+    outage: bool = False
+    """Whether the endpoint was down or its quota spent, so that this is no failure of the question."""
     model: str
     latency_ms: float
+    tokens: int | None = None
+    """What the call used up all the same, where that is known."""
 
 
 class RegenerationRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="regeneration_request"):

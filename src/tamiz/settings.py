@@ -6,16 +6,23 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from tamiz.errors import UsageError
 from tamiz.units import seconds
 
-__all__ = ["SETTINGS_FILE", "Settings", "load_settings"]
+__all__ = ["SETTINGS_FILE", "Price", "Settings", "load_settings"]
 
 SETTINGS_FILE: Final = "tamiz.toml"
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model costs, in dollars per million tokens."""
+
+    input: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    output: Annotated[float, msgspec.Meta(ge=0)] = 0.0
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +45,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Most calls in flight at once."""
     timeout: float = 60.0
     """Most seconds one call may take."""
+    connect_timeout: float = 10.0
+    """Most seconds until a connection stands."""
+    first_byte_timeout: float | None = None
+    """Most seconds until an answer begins, which is when most servers have made it; `None`: as `timeout`."""
+    stall_timeout: float = 30.0
+    """Most seconds between two parts of an answer that has begun."""
+    give_up_after: float | None = None
+    """Stop when no model could be called for so many seconds; `None`: wait for as long as it takes."""
     max_answer_tokens: int | None = None
     """The `max_tokens` sent to a model; `None`: the server's default (256 for `local:`)."""
     system: str | None = None
@@ -62,6 +77,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ollama_host: str = "http://localhost:11434"
     cache_dir: str = "~/.cache/tamiz"
     """Where local models are kept."""
+    prices: dict[str, Price] = {}
+    """Tables `[prices."MODEL"]` of `tamiz.toml`: `input` and `output`, in dollars per million tokens."""
+    refusal: tuple[dict[str, Any], ...] = ()
+    """Tables `[[refusal]]` of `tamiz.toml`: what a server's refusals mean, before the rules that tamiz knows."""
 
     def __repr__(self) -> str:
         shown = (f"{name}={_shown(name, getattr(self, name))}" for name in self.__struct_fields__)
@@ -80,15 +99,23 @@ _ALIASES: Final = {
 }
 """Names of the field, read beside `TAMIZ_…`, which wins."""
 
-_DURATIONS: Final = frozenset({"timeout", "cache_ttl"})
+_DURATIONS: Final = frozenset(
+    {"timeout", "connect_timeout", "first_byte_timeout", "stall_timeout", "give_up_after", "cache_ttl"}
+)
 _LISTS: Final = frozenset({"model", "escalate"})
 _PATHS: Final = frozenset({"prompt", "state", "cache_dir"})
+_TABLES: Final = frozenset({"prices", "refusal"})
+"""Settings that only the file can hold."""
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "threshold": (0, 1),
     "attempts": (1, 1000),
     "retries": (0, 1000),
     "concurrency": (1, 10_000),
     "timeout": (0.001, 86_400),
+    "connect_timeout": (0.001, 86_400),
+    "first_byte_timeout": (0.001, 86_400),
+    "stall_timeout": (0.001, 86_400),
+    "give_up_after": (0, math.inf),
     "max_answer_tokens": (1, 10_000_000),
     "limit": (0, math.inf),
     "max_calls": (0, math.inf),
@@ -142,7 +169,7 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
     ]
     for name in Settings.__struct_fields__:
         variable = f"TAMIZ_{name.upper()}"
-        if environment.get(variable):
+        if environment.get(variable) and name not in _TABLES:
             found.append((name, variable, environment[variable]))
     return found
 
@@ -159,8 +186,9 @@ def _checked(name: str, value: Any, where: str) -> Any:  # noqa: ANN401 - any se
         raise UsageError(f"{where}: {_shown(name, value)} is not UTF-8")
     try:
         value = msgspec.convert(value, _TYPES[name], strict=False)
-    except msgspec.ValidationError:
-        raise UsageError(f"{where}: {_shown(name, value)} is not {_wanted(name)}") from None
+    except msgspec.ValidationError as error:
+        why = f" ({error})" if name in _TABLES else ""
+        raise UsageError(f"{where}: {_shown(name, value)} is not {_wanted(name)}{why}") from None
     low, high = _BOUNDS.get(name, (-math.inf, math.inf))
     if isinstance(value, (int, float)) and not low <= value <= high:
         upper = f" and {high:g}" if math.isfinite(high) else ""
@@ -186,5 +214,9 @@ def _wanted(name: str) -> str:
         return "one of: accept, retry"
     if name in _LISTS:
         return "a list of model URLs"
+    if name == "prices":
+        return 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens'
+    if name == "refusal":
+        return "a list of tables, each headed [[refusal]]"
     kind = str(_TYPES[name])
     return "a whole number" if "int" in kind else "a number" if "float" in kind else "a text"

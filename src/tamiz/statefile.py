@@ -51,6 +51,13 @@ CREATE TABLE deferrals (
     PRIMARY KEY (message_id, attempt, retry)
 ) WITHOUT ROWID;
 CREATE INDEX deferrals_by_due ON deferrals (due);
+CREATE TABLE endpoints (
+    name TEXT PRIMARY KEY, since REAL NOT NULL, opens_at REAL NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
+    probes INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE usage (
+    model TEXT PRIMARY KEY, calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 _DISK_FULL: Final = frozenset(

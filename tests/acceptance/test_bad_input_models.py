@@ -133,14 +133,18 @@ def test_a_server_without_answers_fails_the_questions_with_its_reason(reply: Do,
 
 
 def test_a_server_that_is_down_is_named(folder: Path) -> None:
-    """Where nothing listens, the rows say at which address."""
+    """Where nothing listens the run waits, and says for what; `--give-up-after` ends it, and nothing is spent."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     model = f"openai+http://127.0.0.1:{port}/v1#m"
-    done = run_tamiz("run", "q.csv", "--model", model, "--retries", "0", cwd=folder)
-    assert done.returncode == 3
+    done = run_tamiz("run", "q.csv", "--model", model, "--retries", "0", "--give-up-after", "1500ms", cwd=folder)
+    assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
-    assert {f"no connection to 127.0.0.1:{port}" in row["reason"] for row in rows_of(done.stdout)} == {True}
+    first, last = done.stderr.splitlines()
+    assert first.startswith(f"tamiz: {model}: down for 0 s (no connection to 127.0.0.1:{port}: Connection refused)")
+    assert "5 questions wait" in first
+    assert last.startswith(f"tamiz: gave up, as --give-up-after says: {model}: no connection to 127.0.0.1:{port}")
+    assert last.endswith("the same command goes on from here")
 
 
 def test_a_server_that_says_nothing_times_out(folder: Path) -> None:

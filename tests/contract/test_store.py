@@ -1,4 +1,4 @@
-"""What every store keeps to: claims and deferrals; its answers are in test_answers.py."""
+"""What every store keeps to: claims, deferrals, endpoints; its answers are in test_answers.py."""
 
 from collections import defaultdict
 from copy import deepcopy
@@ -13,11 +13,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from manual_clock import at_once
 from strategies import asked, requested
-from tamiz.effects import Deferred
+from tamiz.effects import Deferred, EndpointState
+from tamiz.errors import FailureKind
 from tamiz.messages import Event, LlmRequest, QuestionAsked
 from tamiz.statefile import StateFile
-from tamiz.store.base import Claims, Deferrals
-from tamiz.store.sqlite import SqliteClaims, SqliteDeferrals
+from tamiz.store.base import Claims, Deferrals, Endpoints
+from tamiz.store.sqlite import SqliteClaims, SqliteDeferrals, SqliteEndpoints
 
 FOREVER: Final = 10**9
 
@@ -28,13 +29,18 @@ class _SqliteInMemory:
     durable = False
     claims: Claims
     deferrals: Deferrals
+    endpoints: Endpoints
 
     def __init__(self) -> None:
         self._take(StateFile(":memory:"))
 
     def _take(self, state: StateFile) -> None:
         self.state = state
-        self.claims, self.deferrals = SqliteClaims(state), SqliteDeferrals(state)
+        self.claims, self.deferrals, self.endpoints = (
+            SqliteClaims(state),
+            SqliteDeferrals(state),
+            SqliteEndpoints(state),
+        )
 
     def commit(self) -> None:
         """Make everything up to here durable."""
@@ -284,3 +290,25 @@ def test_an_event_comes_when_it_is_due_and_whole(on: _SqliteInMemory) -> None:
     assert due(on, 6) == [question]
     assert due(on, 6) == []
     assert at_once(on.deferrals.next_due()) is None
+
+
+def states(on: _SqliteInMemory) -> list[EndpointState]:
+    return at_once(on.endpoints.states())
+
+
+def test_an_endpoint_is_known_as_long_as_it_is_down(on: _SqliteInMemory) -> None:
+    """The last state counts, and survives a crash once it was committed; one that is up needs no memory."""
+    spent = EndpointState("openai:m", 5.5, 3600.0, FailureKind.QUOTA, "no credit ñ", 0)
+    down = EndpointState("ollama:x", 7.0, 8.0, FailureKind.OVERLOAD, "refused", 3)
+    for state in (spent, down):
+        at_once(on.endpoints.save(state))
+    on.commit()
+    later = EndpointState("openai:m", 5.5, 7200.0, FailureKind.QUOTA, "still none", 1)
+    at_once(on.endpoints.save(later))
+    assert states(on) == [down, later]
+    if on.durable:
+        on.crash()
+        assert states(on) == [down, spent]
+    at_once(on.endpoints.save(EndpointState("openai:m")))
+    at_once(on.endpoints.save(EndpointState("never seen")))
+    assert states(on) == [down]

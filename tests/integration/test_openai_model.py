@@ -11,7 +11,7 @@ import pytest
 from asking import KEY, ask, failure_of, model_of, talking
 from fake_llm import Do, FakeLLM, Request, answer, completion, status
 from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
-from tamiz.models.openai import BODY_CAP
+from tamiz.models.openai import BODY_CAP, Timeouts
 
 OVERLOAD, QUOTA, TIMEOUT, INVALID, FATAL = FailureKind
 
@@ -219,7 +219,7 @@ async def test_random_bytes_are_never_more_than_a_failure() -> None:
             broken[chance.randrange(len(broken))] = chance.randrange(256)
         return Do(raw=bytes(broken))
 
-    async with talking(script, timeout=2) as (model, _):
+    async with talking(script, timeouts=Timeouts(total=2)) as (model, _):
         ends = await asyncio.gather(*(model.ask(ask()) for _ in range(200)), return_exceptions=True)
     wrong = [end for end in ends if isinstance(end, BaseException) and not isinstance(end, Failed | ModelRefused)]
     assert wrong == []
@@ -230,7 +230,7 @@ async def test_random_bytes_are_never_more_than_a_failure() -> None:
 )
 async def test_a_slow_server_is_a_timeout(do: Do) -> None:
     """Silence, silence in mid-body and a trickle all end with the timeout."""
-    failure = await failure_of(do, timeout=0.3)
+    failure = await failure_of(do, timeouts=Timeouts(total=0.3))
     assert failure.kind is TIMEOUT
     assert "in 0.3 s" in failure.reason
 

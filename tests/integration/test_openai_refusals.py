@@ -5,12 +5,70 @@ from typing import Any
 
 import pytest
 
-from asking import KEY, NOW, failure_of, refusal_of
-from fake_llm import Do, status
-from tamiz.errors import FailureKind
+from asking import KEY, NOW, ask, failure_of, refusal_of, talking
+from fake_llm import Do, answer, status
+from refusal_cases import CASES, Case
+from tamiz.clock import SystemClock
+from tamiz.errors import Failed, FailureKind, ModelRefused
 from tamiz.models.classify import RULES, Rule
 
 OVERLOAD, QUOTA, TIMEOUT, INVALID, FATAL = FailureKind
+
+
+class _At(SystemClock):
+    """The real clock, at another date."""
+
+    def __init__(self, now: float) -> None:
+        super().__init__()
+        self._now = now
+
+    def time(self) -> float:
+        return self._now
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_each_refusal_that_a_provider_sends_is_understood(case: Case) -> None:
+    """What it means for the question, and when the provider said to come back."""
+    now = NOW if case.now is None else case.now.timestamp()
+    do = Do(status=case.status, headers=case.headers, body=case.body.encode())
+    async with talking(do, clock=_At(now)) as (model, _):
+        with pytest.raises((Failed, ModelRefused)) as raised:
+            await model.ask(ask())
+    error = raised.value
+    assert (error.kind if isinstance(error, Failed) else "stop") == case.expect
+    if case.wait is not None:
+        assert isinstance(error, Failed)
+        assert error.retry_at == pytest.approx(now + case.wait, rel=0, abs=1e-5)
+
+
+async def test_the_reason_names_what_the_upstream_says() -> None:
+    """A router's own message says no more than that something failed."""
+    metadata = {"raw": '{"error": {"message": "slow down, please"}}', "provider_name": "BaseTen"}
+    error = {"code": 429, "message": "Provider returned error", "metadata": metadata}
+    reason = (await failure_of(status(429, error))).reason
+    assert reason.endswith(" answered 429: Provider returned error: BaseTen: slow down, please")
+
+
+async def test_the_reason_names_the_quota() -> None:
+    details = [{"violations": [{"quotaId": "RequestsPerDayPerModel-FreeTier"}]}]
+    failure = await failure_of(status(429, {"message": "You exceeded your current quota.", "details": details}))
+    assert failure.reason.endswith(" answered 429: You exceeded your current quota. (RequestsPerDayPerModel-FreeTier)")
+
+
+@pytest.mark.parametrize(
+    "reason", ["content_filter", "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"]
+)
+@pytest.mark.parametrize("message", [{"message": {"content": "Par"}}, {"message": {"role": "assistant"}}, {}])
+async def test_a_withheld_answer_is_invalid(reason: str, message: dict[str, Any]) -> None:
+    body = {"choices": [{"finish_reason": reason, **message}]}
+    failure = await failure_of(Do(body=json.dumps(body).encode()))
+    assert failure.kind is INVALID
+    assert f"withheld by a content filter (finish_reason {reason})" in failure.reason
+
+
+async def test_an_answer_that_is_cut_off_is_invalid_in_every_spelling() -> None:
+    for reason in ("length", "MAX_TOKENS", "max_tokens"):
+        assert (await failure_of(answer("Par", finish_reason=reason))).kind is INVALID
 
 
 @pytest.mark.parametrize("code", [408, 409, 425, 429, 500, 502, 503, 504, 520, 529])
@@ -142,7 +200,9 @@ async def test_anything_else_is_fatal(code: int) -> None:
     ],
 )
 async def test_an_error_with_status_200_is_an_error(error: Any, kind: FailureKind) -> None:
-    for body in ({"error": error}, [{"error": error}], {"choices": [{"error": error, "finish_reason": "error"}]}):
+    choice = {"error": error, "finish_reason": "error"}
+    choices = [{"choices": [choice]}, {"choices": [{**choice, "message": {"content": "Par"}}]}]
+    for body in ({"error": error}, [{"error": error}], *choices):
         assert (await failure_of(Do(body=json.dumps(body).encode()))).kind is kind
 
 

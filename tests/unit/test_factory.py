@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from manual_clock import ManualClock
 from tamiz.errors import TamizError, UsageError
 from tamiz.models.base import Model, Simulator
+from tamiz.models.endpoint import Endpoint
 from tamiz.models.factory import CHOICES, make_fleet, make_model
 from tamiz.models.fleet import Fleet
 from tamiz.models.openai import OpenAIModel
@@ -93,7 +94,7 @@ def test_the_key_goes_to_openai_compatible_servers_but_not_to_ollama(made: list[
         assert KEY not in model.name
         asyncio.run(model.close())
     assert [told["api_key"] for told in made] == [KEY, KEY, None]
-    assert {(told["timeout"], told["system"], told["max_tokens"]) for told in made} == {(9.0, "Be brief.", 8)}
+    assert {(told["timeouts"].total, told["system"], told["max_tokens"]) for told in made} == {(9.0, "Be brief.", 8)}
 
 
 @pytest.mark.parametrize(
@@ -176,18 +177,24 @@ def fleet_of(**environment: str) -> Fleet:
     return make_fleet(load_settings({}, environment, Path("/nowhere")), ManualClock())
 
 
+def asked(fleet: Fleet, attempt: int, retry: int) -> Endpoint:
+    ticket = fleet.admit(attempt, retry)
+    assert ticket is not None
+    return ticket[0]
+
+
 def test_a_fleet_keeps_the_order_and_makes_each_model_once() -> None:
     fleet = fleet_of(
         TAMIZ_MODEL="simulated:?seed=1 simulated:?seed=2", TAMIZ_ESCALATE="simulated:?seed=3 simulated:?seed=1"
     )
-    assert [fleet.pick(1, n).name[-1] for n in range(3)] == ["1", "2", "1"]
-    assert [fleet.pick(2, n).name[-1] for n in range(3)] == ["3", "1", "3"]
-    assert fleet.pick(1, 0) is fleet.pick(2, 1)
+    assert [asked(fleet, 1, n).name[-1] for n in range(3)] == ["1", "2", "1"]
+    assert [asked(fleet, 2, n).name[-1] for n in range(3)] == ["3", "1", "3"]
+    assert asked(fleet, 1, 0) is asked(fleet, 2, 1)
 
 
 def test_without_escalation_the_same_models_go_on() -> None:
     fleet = fleet_of(TAMIZ_MODEL="simulated:")
-    assert fleet.pick(1, 0) is fleet.pick(5, 3)
+    assert asked(fleet, 1, 0) is asked(fleet, 5, 3)
 
 
 def test_no_model_at_all_gets_the_choices() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from tamiz.effects import Effects
 from tamiz.errors import Failed, FailureKind, ModelRefused
 from tamiz.messages import LlmError, LlmRequest, LlmResponse
 from tamiz.models.base import Model, Prompt, Reply, Simulator
+from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.prompt import DEFAULT, PromptTemplate
 from tamiz.stages.generate import Generate
@@ -65,7 +67,15 @@ class _Simulating(Simulator):
 def generate(
     *models: Model | Simulator, template: PromptTemplate = DEFAULT, seed: int = 0, clock: ManualClock | None = None
 ) -> Generate:
-    return Generate(Fleet(models), template.render, clock or ManualClock(), seed)
+    clock = clock or ManualClock()
+    return Generate(fleet(models, clock=clock), template.render, clock, seed)
+
+
+def fleet(
+    first: Sequence[Model | Simulator], escalate: Sequence[Model | Simulator] = (), *, clock: ManualClock
+) -> Fleet:
+    made = {id(model): Endpoint(model, clock) for model in (*first, *escalate)}
+    return Fleet([made[id(model)] for model in first], [made[id(model)] for model in escalate], clock=clock)
 
 
 @given(QUESTION, st.sampled_from([_Recording, _Likeness]))
@@ -168,7 +178,7 @@ async def test_cancelling_abandons_the_call() -> None:
 def test_the_model_whose_turn_it_is_is_asked() -> None:
     """The next one of the list after each failed call; those of escalation from the second attempt on."""
     models = [_Recording(name) for name in ("a", "b", "c")]
-    stage = Generate(Fleet(models[:2], models[2:]), DEFAULT.render, ManualClock(), 0)
+    stage = Generate(fleet(models[:2], models[2:], clock=ManualClock()), DEFAULT.render, ManualClock(), 0)
     for attempt, retry, turn in ((1, 0, "a"), (1, 1, "b"), (1, 2, "a"), (2, 0, "c"), (3, 5, "c")):
         before = {model.name: len(model.prompts) for model in models}
         at_once(stage.handle(requested(attempt=attempt, retry=retry)))
@@ -199,7 +209,7 @@ async def test_the_fleet_closes_each_model_once() -> None:
             closed.append(self.name)
 
     a, b = _Closing("a"), _Closing("b")
-    await Fleet([a, b, a], [b]).close()
+    await fleet([a, b, a], [b], clock=ManualClock()).close()
     assert closed == ["a", "b"]
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamiz.errors import UsageError
-from tamiz.settings import SETTINGS_FILE, Settings, load_settings
+from tamiz.settings import SETTINGS_FILE, Price, Settings, load_settings
 
 KEY = "sk-very-secret-0123456789"
 
@@ -22,6 +22,10 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "unscored": ("retry", "retry", '"retry"'),
     "concurrency": ("9", 9, "9"),
     "timeout": ("2m", 120.0, '"2m"'),
+    "connect_timeout": ("3s", 3.0, "3"),
+    "first_byte_timeout": ("4s", 4.0, '"4s"'),
+    "stall_timeout": ("500ms", 0.5, "0.5"),
+    "give_up_after": ("1h", 3600.0, '"1h"'),
     "max_answer_tokens": ("99", 99, "99"),
     "system": ("Be brief.", "Be brief.", '"Be brief."'),
     "prompt": ("p.txt", "p.txt", '"p.txt"'),
@@ -68,7 +72,30 @@ def refused(folder: Path, **sources: Any) -> str:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    assert set(WRITTEN) == set(Settings.__struct_fields__)
+    assert {*WRITTEN, "prices", "refusal"} == set(Settings.__struct_fields__)
+
+
+def test_what_is_a_table_comes_from_the_file_alone(tmp_path: Path) -> None:
+    """Prices, and what a server's refusals mean; a variable of that name is somebody else's."""
+    toml = '[prices."gpt-4o-mini"]\ninput = 0.15\n[[refusal]]\nkind = "quota"\nstatus = [418]\n'
+    found = load(tmp_path, toml=toml, environment={"TAMIZ_PRICES": "x", "TAMIZ_REFUSAL": "y"})
+    assert found.prices == {"gpt-4o-mini": Price(input=0.15)}
+    assert found.refusal == ({"kind": "quota", "status": [418]},)
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ("prices = 3", ("prices", "3", '[prices."gpt-4o-mini"]')),
+        ("[prices.m]\ninput = -1", ("prices", "-1", ">= 0")),
+        ("[prices.m]\ncost = 1", ("prices", "cost")),
+        ("refusal = 'no'", ("refusal", "'no'", "[[refusal]]")),
+        ("[refusal]\nkind = 'quota'", ("refusal", "quota", "[[refusal]]")),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, toml: str, words: tuple[str, ...]) -> None:
+    said = refused(tmp_path, toml=toml)
+    assert [word for word in words if word not in said] == [], said
 
 
 def test_without_anything_each_setting_has_its_default(tmp_path: Path) -> None:

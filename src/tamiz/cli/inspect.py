@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tamiz.cli.endpoints import down_text
 from tamiz.cli.life import life_text
 from tamiz.cli.options import settings_of, state_option
 from tamiz.cli.shared import aligned, clock_time, debug_option, json_option, resolve, say_json, until
@@ -56,6 +57,7 @@ def _text(counts: Status, path: str) -> str:
         ("answers from", _counts(counts.sources) or "nowhere yet"),
         ("dead letters", _counts(counts.dead_letters) or "none"),
         ("open", "\n".join([f"{counts.open:,}", *_open(counts)]) if counts.open or counts.log else "none"),
+        ("endpoints", "\n".join(down_text(state) for state in counts.endpoints) or "none is down or paused"),
         ("model calls", f"{counts.model_calls:,}, {counts.tokens:,} tokens"),
         ("claims", f"{counts.claims:,} cache keys in flight"),
     ]

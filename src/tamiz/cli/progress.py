@@ -8,6 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tamiz.cli.endpoints import Notices
+from tamiz.effects import EndpointState
+from tamiz.errors import FailureKind
 from tamiz.hosts.batch import Report
 
 __all__ = ["progress"]
@@ -15,7 +18,7 @@ __all__ = ["progress"]
 
 @contextlib.contextmanager
 def progress(files: Sequence[str]) -> Iterator[Callable[[Report], None]]:
-    """Show a bar on stderr for as long as the block runs; the function it gives takes the news."""
+    """Show a bar on stderr for as long as the block runs, and notices above it; what it gives takes the news."""
     expected = _lines(files)
     bar = Progress(
         BarColumn(bar_width=24),
@@ -27,11 +30,13 @@ def progress(files: Sequence[str]) -> Iterator[Callable[[Report], None]]:
         console=Console(stderr=True),
         transient=True,
     )
+    notices = Notices(lambda text: bar.console.print(text, markup=False, highlight=False))
     began = time.monotonic()
     with bar:
         task = bar.add_task("", total=None, rate="", news="")
 
         def watch(report: Report) -> None:
+            notices.watch(report)
             totals = report.totals
             elapsed = time.monotonic() - began
             done = sum(report.counters.outcomes.values())
@@ -67,7 +72,15 @@ def _news(report: Report) -> str:
         parts.append(f"[red]{totals.failed:,} failed[/]")
     if totals.saved:
         parts.append(f"{totals.saved:,} calls saved")
-    if report.counters.in_flight == 0 and report.next_due is not None:
+    parts += [_down(state) for state in report.endpoints]
+    if not report.endpoints and report.counters.in_flight == 0 and report.next_due is not None:
         wait = max(report.next_due - time.time(), 0)
         parts.append(f"waiting {wait:.0f} s for the next retry")
     return " ".join(parts)
+
+
+def _down(state: EndpointState) -> str:
+    now = time.time()
+    what = "out of quota" if state.kind == FailureKind.QUOTA else "down"
+    wait = max((state.opens_at or now) - now, 0)
+    return f"[red]model {what} for {now - (state.since or now):,.0f} s, next call in {wait:,.0f} s[/]"

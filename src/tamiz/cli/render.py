@@ -30,6 +30,8 @@ def summary_json(summary: Summary, state: str, out: str | None) -> dict[str, Any
             "known_rows": summary.known,
             "seconds": round(summary.seconds, 3),
         },
+        "cost": None if summary.cost is None else round(summary.cost.spent, 6),
+        "saved_cost": None if summary.cost is None else round(summary.cost.saved, 6),
         "stopped": summary.stopped,
         "state": state,
         "out": out,
@@ -56,12 +58,13 @@ def summary_text(summary: Summary, state: str, out: str | None) -> str:
             + (f" ({totals.unscored:,} accepted without a score)" if totals.unscored else ""),
         ),
         ("mean score", "none" if mean is None else f"{mean:.3f}"),
-        ("model calls", f"{totals.attempts + totals.retries:,} ({summary.calls:,} in this run)"),
+        ("model calls", f"{totals.attempts + totals.retries:,} ({summary.calls:,} in this run){_cost(summary)}"),
         (
             "saved calls",
             f"{totals.saved:,} ("
             + ", ".join(f"{totals.sources.get(source, 0):,} {source}" for source in ("cache", "store", "coalesced"))
-            + ")",
+            + ")"
+            + (f", about ${summary.cost.saved:,.4f}" if summary.cost else ""),
         ),
         ("retried", f"{totals.retries:,} failed calls" + (f": {kinds}" if kinds else "")),
         ("regenerated", f"{totals.refused:,} answers fell short"),
@@ -72,11 +75,28 @@ def summary_text(summary: Summary, state: str, out: str | None) -> str:
     if summary.stopped is not None:
         why = "interrupted" if summary.stopped == "interrupted" else "a budget is spent"
         text += f"\n{why}: the same command goes on from here" + (
-            " (raise --max-calls or --max-tokens first)" if summary.stopped == "budget" else ""
+            " (raise --max-calls or --max-tokens first)" if summary.stopped == "budget" else _in_flight(summary)
         )
     if totals.failed:
         text += f"\nwhy questions failed: tamiz dead list --state {state}"
     return text
+
+
+def _in_flight(summary: Summary) -> str:
+    calls = summary.finished_late + summary.abandoned
+    if not calls:
+        return ""
+    return (
+        f"\nof {calls:,} calls in flight {summary.finished_late:,} ended in time and {summary.abandoned:,} were given "
+        "up (they are made again)"
+    )
+
+
+def _cost(summary: Summary) -> str:
+    if summary.cost is None:
+        return ""
+    without = f" without {', '.join(summary.cost.unpriced)}" if summary.cost.unpriced else ""
+    return f", ${summary.cost.spent:,.4f}{without}"
 
 
 def _mean(summary: Summary) -> float | None:

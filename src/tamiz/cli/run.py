@@ -46,7 +46,7 @@ def run(  # noqa: PLR0917 - click passes flags by name
     batch = Batch.prepare(settings, questions, out)
     if fresh:
         _forget(settings.state)
-    with StateFile(settings.state) as state, _progress(questions, show=sys.stderr.isatty() and not quiet) as watch:
+    with StateFile(settings.state) as state, _progress(questions, quiet=quiet) as watch:
         summary = run_batch(batch, state, watch)
     if as_json:
         click.echo(json.dumps(summary_json(summary, settings.state, out)))
@@ -69,9 +69,14 @@ def _forget(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _progress(files: Sequence[str], *, show: bool) -> Iterator[Callable[[Report], None] | None]:
-    if not show:
+def _progress(files: Sequence[str], *, quiet: bool) -> Iterator[Callable[[Report], None] | None]:
+    if quiet:
         yield None
+        return
+    if not sys.stderr.isatty():
+        from tamiz.cli.endpoints import Notices  # noqa: PLC0415 - like the other one
+
+        yield Notices(lambda text: click.echo(f"tamiz: {text}", err=True)).watch
         return
     from tamiz.cli.progress import progress  # noqa: PLC0415 - rich is slow to import
 

@@ -14,11 +14,14 @@ from tamiz.bus.sqlite import SqliteBus
 from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.datasets import BadRow, Dataset, Row, open_dataset, parse_columns
-from tamiz.effects import Stage
+from tamiz.effects import EndpointState, Stage
 from tamiz.errors import StateError, TamizError, UsageError
-from tamiz.hosts.embedded import Counters, EmbeddedHost, Limits
+from tamiz.hosts.counters import Counters
+from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.feed import RowFeed
+from tamiz.hosts.prices import Cost, cost_of
 from tamiz.hosts.results import Results, Totals
+from tamiz.hosts.spending import Budget, Spending
 from tamiz.hosts.spool import Spool
 from tamiz.identity import digest
 from tamiz.models.factory import make_fleet
@@ -34,7 +37,7 @@ from tamiz.stages.judge import Judge
 from tamiz.stages.persist import Persist
 from tamiz.stages.retry import Backoff, Retry
 from tamiz.statefile import StateFile
-from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals
+from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 
 __all__ = ["Batch", "Report", "Summary", "run_batch"]
 
@@ -50,8 +53,14 @@ class Summary(msgspec.Struct, kw_only=True):
     known: int
     """Rows that the state file already knew when the run began."""
     seconds: float
+    cost: Cost | None
+    """What the models' tokens cost, over all processes; `None` where no price is known."""
     stopped: str | None
     """`budget` or `interrupted` where rows were left, else `None`."""
+    finished_late: int
+    """Calls that were in flight at the interrupt and ended in time."""
+    abandoned: int
+    """Calls that were given up; they are made again."""
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -62,6 +71,10 @@ class Report(msgspec.Struct, kw_only=True):
     totals: Totals
     counters: Counters
     next_due: float | None
+    waiting: int
+    """Questions that are under way and in no call."""
+    endpoints: list[EndpointState]
+    """Those that are down or paused."""
 
 
 class Batch(msgspec.Struct, kw_only=True):
@@ -159,8 +172,18 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
     _agree_on_settings(state, batch.shape)
     state.set_meta(settings=batch.settings_digest)
     began = clock.monotonic()
-    answers, deferrals = SqliteAnswers(state, clock), SqliteDeferrals(state)
-    stages = _stages(batch, answers, SqliteClaims(state))
+    answers, deferrals, endpoints = SqliteAnswers(state, clock), SqliteDeferrals(state), SqliteEndpoints(state)
+    batch.fleet.restore(await endpoints.states())
+    spending = Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens))
+    generate = Generate(
+        batch.fleet,
+        batch.template.render,
+        clock,
+        settings.seed,
+        system=settings.system or "",
+        max_tokens=settings.max_answer_tokens,
+    )
+    stages = {**_stages(batch, answers, SqliteClaims(state)), "generate": generate}
     bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
     with contextlib.closing(Spool(state.folder)) as spool, _output(batch.out) as output:
         results = Results(state, spool, output)
@@ -169,10 +192,11 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
             bus=bus,
             answers=answers,
             deferrals=deferrals,
+            endpoints=endpoints,
             stages=stages,
-            limits=Limits(
-                concurrency=settings.concurrency, max_calls=settings.max_calls, max_tokens=settings.max_tokens
-            ),
+            calling=generate,
+            concurrency=settings.concurrency,
+            spending=spending,
             clock=clock,
             listener=results,
         )
@@ -186,7 +210,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
             live=any(dataset.path == "-" for dataset in batch.datasets),
         )
         with _stop_on_signals(host) as interrupted:
-            watcher = asyncio.create_task(_watch(watch, host, feed, results)) if watch else None
+            watcher = asyncio.create_task(_watch(watch, host, feed, results, batch.fleet)) if watch else None
             try:
                 await host.run(feed)
             finally:
@@ -205,7 +229,10 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
             tokens=host.counters.tokens,
             known=feed.known,
             seconds=clock.monotonic() - began,
+            cost=cost_of(spending.usage, settings.prices, results.totals),
             stopped=stopped,
+            finished_late=host.counters.finished_late,
+            abandoned=host.counters.abandoned,
         )
 
 
@@ -230,7 +257,6 @@ def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[
     cache = make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
     return {
         "intake": Intake(cache, answers, claims, policy),
-        "generate": Generate(batch.fleet, batch.template.render, clock, settings.seed),
         "retry": Retry(
             retries=settings.retries,
             fleet=batch.fleet,
@@ -263,7 +289,9 @@ def _open_questions(state: StateFile) -> bool:
     return bool(found[0])
 
 
-async def _watch(watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results) -> None:
+async def _watch(
+    watch: Callable[[Report], None], host: EmbeddedHost, feed: RowFeed, results: Results, fleet: Fleet
+) -> None:
     while True:
         await asyncio.sleep(0.2)
         watch(
@@ -273,6 +301,8 @@ async def _watch(watch: Callable[[Report], None], host: EmbeddedHost, feed: RowF
                 totals=results.totals,
                 counters=host.counters,
                 next_due=host.next_due,
+                waiting=feed.rows - feed.known - sum(host.counters.outcomes.values()) - host.counters.in_flight,
+                endpoints=[endpoint.state for endpoint in fleet.endpoints if endpoint.state.since is not None],
             )
         )
 

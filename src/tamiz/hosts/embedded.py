@@ -4,25 +4,27 @@ One loop hands events to the stages that do not wait, one after another, without
 a task. What an event caused (its acknowledgement, what it emits, what it records) joins the open transaction, which
 spans many events (see `commits.py`). So a crash repeats exactly what was not committed, and the only thing outside that
 can happen twice is a model call whose answer had not been committed. A call keeps its slot until then: those that can
-happen twice are never more than `Limits.concurrency`.
+happen twice are never more than `concurrency`.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Final, Protocol
-
-import msgspec
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sized
+from typing import Final
 
 from tamiz.bus.base import Delivery
 from tamiz.bus.sqlite import SqliteBus
 from tamiz.clock import Clock
 from tamiz.effects import Effects, Stage
 from tamiz.hosts.commits import Commits, Listener
-from tamiz.messages import DeadLetter, Event, LlmError, LlmResponse, RegenerationRequest, ValidatedResponse
+from tamiz.hosts.counters import Counters
+from tamiz.hosts.seams import Calling, Feed
+from tamiz.hosts.spending import Spending
+from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, LlmResponse, ValidatedResponse
 from tamiz.statefile import StateFile
-from tamiz.store.base import Answers, Deferrals
+from tamiz.store.base import Answers, Deferrals, Endpoints
 
-__all__ = ["Counters", "EmbeddedHost", "Feed", "Limits"]
+__all__ = ["EmbeddedHost"]
 
 _SLICE: Final = 32
 """Deliveries handled before the event loop gets its turn."""
@@ -31,46 +33,6 @@ _GRACE: Final = 8.0
 
 _DOWNSTREAM_FIRST: Final = ("persist", "judge", "retry", "intake")
 """The order in which groups are served: what is nearest to its end goes first, so that little is under way."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much the host does at once, and how much in all."""
-
-    concurrency: int = 64
-    max_calls: int | None = None
-    max_tokens: int | None = None
-
-
-class Feed(Protocol):
-    """Where new questions come from."""
-
-    async def next(self, limit: int) -> Effects | None:
-        """Give up to `limit` of the next questions, with what to record of them, or `None` after the last."""
-        ...
-
-
-class Counters:
-    """What happened in this process, for the progress line and the summary."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.tokens = 0
-        self.in_flight = 0
-        self.refused = 0
-        self.outcomes: dict[str, int] = {}
-        self.failures: dict[str, int] = {}
-
-    def count(self, event: Event) -> None:
-        """Count an event that the store was told to remember."""
-        match event:
-            case ValidatedResponse() | DeadLetter():
-                self.outcomes[event.outcome] = self.outcomes.get(event.outcome, 0) + 1
-            case LlmError():
-                self.failures[event.kind] = self.failures.get(event.kind, 0) + 1
-            case RegenerationRequest():
-                self.refused += 1
-            case _:
-                pass
 
 
 class EmbeddedHost:
@@ -86,8 +48,11 @@ class EmbeddedHost:
         bus: SqliteBus,
         answers: Answers,
         deferrals: Deferrals,
+        endpoints: Endpoints,
         stages: Mapping[str, Stage],
-        limits: Limits,
+        calling: Calling,
+        concurrency: int,
+        spending: Spending,
         clock: Clock,
         listener: Listener,
     ) -> None:
@@ -97,20 +62,22 @@ class EmbeddedHost:
         self._bus = bus
         self._answers = answers
         self._deferrals = deferrals
+        self._endpoints = endpoints
         self._stages = stages
-        self._limits = limits
+        self._calling = calling
+        self._concurrency = concurrency
+        self._spending = spending
         self._clock = clock
         self._commits = Commits(state, clock, listener)
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._held: deque[Delivery] = deque()  # received, and waiting for a place or a part of the budget
         self._failure: BaseException | None = None
         self._stopping = False
         self._stop_by: float | None = None
         self._fed = False
         self._room = asyncio.Event()
         self._next_due: float | None = None
-        self._spent_calls: int = state.meta("calls") or 0
-        self._spent_tokens: int = state.meta("tokens") or 0
 
     @property
     def fed(self) -> bool:
@@ -142,6 +109,7 @@ class EmbeddedHost:
         try:
             await self._loop()
         finally:
+            self.counters.abandoned = len(self._calls)
             tasks = [feeder, *self._calls]
             for task in tasks:
                 task.cancel()
@@ -158,7 +126,7 @@ class EmbeddedHost:
             more = await self._work()
             if self._commits.due_in(idle=not more, starved=self._starved()) == 0:
                 self._commit()
-            self._start_calls()
+            await self._start_calls()
             if more:
                 await asyncio.sleep(0)
             elif not self._done():
@@ -217,6 +185,8 @@ class EmbeddedHost:
             self.counters.count(event)
             if isinstance(event, (ValidatedResponse, DeadLetter)):
                 self._commits.finished.append(event.message_id)
+        for state in effects.endpoints:
+            await self._endpoints.save(state)
         for deferred in effects.defer:
             await self._deferrals.defer(deferred)
             if self._next_due is None or deferred.due < self._next_due:
@@ -224,41 +194,64 @@ class EmbeddedHost:
         if effects.emit:
             await self._bus.publish(effects.emit)
 
-    def _start_calls(self) -> None:
-        while not self._stopping and self._free_slots() > 0 and not self._budget_reached():
-            delivery = self._bus.receive("generate")
-            if delivery is None:
+    async def _start_calls(self) -> None:
+        ready: list[tuple[Delivery, Callable[[], Awaitable[Effects]], int | None]] = []
+        for delivery in self._candidates(ready):
+            tokens = self._tokens_at_most(delivery.event)
+            if not self._spending.reserve(tokens):
+                self._held.appendleft(delivery)
+                self.budget_spent = self._spending.spent(tokens)
                 break
+            call = self._calling.admit(delivery.event)
+            if call is not None and not isinstance(call, Effects):
+                ready.append((delivery, call, tokens))
+                continue
+            self._spending.release(tokens)
+            if call is None:
+                self._held.append(delivery)
+            else:
+                await self._apply(delivery, call)
+        if ready and self._spending.limited:
+            self._commit()  # what a call may cost is on record before it is made
+        for delivery, call, tokens in ready:
             self.counters.calls += 1
-            self._calls.add(asyncio.create_task(self._call(delivery)))
+            self._calls.add(asyncio.create_task(self._call(delivery, call, tokens)))
         self.counters.in_flight = len(self._calls)
         if self._room_for() > 0:
             self._room.set()
 
+    def _candidates(self, ready: Sized) -> Iterator[Delivery]:
+        """Receive calls that may be worth a try, as long as there are slots for more than those that are ready."""
+        if self._stopping:
+            return
+        for _ in range(len(self._held)):
+            if self._free_slots() <= len(ready):
+                return
+            yield self._held.popleft()
+        while self._free_slots() > len(ready) and len(self._held) < self._concurrency and self._calling.room() > 0:
+            delivery = self._bus.receive("generate")
+            if delivery is None:
+                return
+            yield delivery
+
+    def _tokens_at_most(self, event: Event) -> int | None:
+        if not self._spending.counts_tokens or not isinstance(event, LlmRequest):
+            return 0
+        return self._calling.tokens_at_most(event)
+
     def _free_slots(self) -> int:
-        return self._limits.concurrency - len(self._calls) - self._commits.calls
+        return self._concurrency - len(self._calls) - self._commits.calls
 
     def _starved(self) -> bool:
         """Tell whether calls could start if only those that are done were committed."""
         more = self._bus.waiting("generate") > 0 or not self._fed or self._next_due is not None
         return more and self._commits.calls > 0 and self._free_slots() <= 0
 
-    def _budget_reached(self) -> bool:
-        limits = self._limits
-        calls, tokens = self._spent_calls + self.counters.calls, self._spent_tokens + self.counters.tokens
-        if (limits.max_calls is not None and calls >= limits.max_calls) or (
-            limits.max_tokens is not None and tokens >= limits.max_tokens
-        ):
-            self.budget_spent = self._bus.waiting("generate") > 0
-            return True
-        return False
-
-    async def _call(self, delivery: Delivery) -> None:
+    async def _call(self, delivery: Delivery, call: Callable[[], Awaitable[Effects]], reserved: int | None) -> None:
         try:
-            effects = await self._stages["generate"].handle(delivery.event)
+            effects = await call()
             for event in effects.emit:
-                if isinstance(event, LlmResponse):
-                    self.counters.tokens += (event.prompt_tokens or 0) + (event.completion_tokens or 0)
+                self._settle(event, reserved)
             self._commits.calls += 1
             await self._apply(delivery, effects)
         except asyncio.CancelledError:
@@ -266,9 +259,21 @@ class EmbeddedHost:
         except BaseException as error:  # noqa: BLE001 - handed to run(), which raises it
             self._failure = self._failure or error
         finally:
+            self.counters.finished_late += self._stopping
             if (task := asyncio.current_task()) is not None:
                 self._calls.discard(task)
             self._wake.set()
+
+    def _settle(self, event: Event, reserved: int | None) -> None:
+        match event:
+            case LlmResponse():
+                self._spending.settle(event.endpoint, reserved, event.prompt_tokens, event.completion_tokens)
+                self.counters.tokens += (event.prompt_tokens or 0) + (event.completion_tokens or 0)
+            case LlmError():
+                self._spending.settle(event.model, reserved, None, event.tokens)
+                self.counters.tokens += event.tokens or 0
+            case _:
+                pass
 
     async def _feed(self, feed: Feed) -> None:
         try:
@@ -295,25 +300,24 @@ class EmbeddedHost:
         What is fetched no sooner than it can be worked on is most often through before the next commit, and then never
         touches the log; the few more are there when a slot becomes free.
         """
-        wanted = max(self._free_slots(), 0) + self._limits.concurrency // 8 + 1
-        return wanted - self._bus.waiting("generate") - self._bus.waiting("intake")
+        free = max(min(self._free_slots(), self._calling.room()), 0)
+        under_way = self._bus.waiting("generate") + self._bus.waiting("intake") + len(self._held)
+        return free + self._concurrency // 8 + 1 - under_way
 
     async def _wait(self, at_most: float | None) -> None:
-        """Wait for a call, the feed, a due time, the end of the grace or a commit that is due."""
+        """Wait for a call, the feed, a due time, an endpoint that opens, the end of the grace, a commit that is due."""
+        waits = [] if at_most is None else [at_most]
         if self._next_due is not None and self._room_for() > 0:
-            until_due = max(self._next_due - self._clock.time(), 0)
-            at_most = until_due if at_most is None else min(at_most, until_due)
+            waits.append(self._next_due - self._clock.time())
+        if (self._held or self._bus.waiting("generate")) and (opening := self._calling.next_opening()) is not None:
+            waits.append(opening - self._clock.time())
         if self._stop_by is not None:
-            until_stop = max(self._stop_by - self._clock.monotonic(), 0)
-            at_most = until_stop if at_most is None else min(at_most, until_stop)
-        alarm = None if at_most is None else asyncio.get_running_loop().call_later(at_most, self._wake.set)
+            waits.append(self._stop_by - self._clock.monotonic())
+        alarm = asyncio.get_running_loop().call_later(max(min(waits), 0), self._wake.set) if waits else None
         await self._wake.wait()
         if alarm is not None:
             alarm.cancel()
 
     def _commit(self) -> None:
-        if self.counters.calls:
-            self._state.set_meta(
-                calls=self._spent_calls + self.counters.calls, tokens=self._spent_tokens + self.counters.tokens
-            )
+        self._spending.save()
         self._commits.commit()

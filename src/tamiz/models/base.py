@@ -5,18 +5,28 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ["Model", "Prompt", "Reply", "Simulator"]
+__all__ = ["Model", "Prompt", "RateLimit", "Reply", "Simulator"]
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """All that a real model ever learns of a question. There is no field for the reference answer, on purpose."""
 
     text: str
-    """What to ask: the question as the prompt template renders it."""
+    """What to ask: the question as the prompt template renders it, and from the second attempt on a hint."""
     attempt: int
     """Which answer to this question is wanted, from 1; a model may vary its sampling with it."""
     seed: int
     """Differs between attempts, equal in a repeated run; for servers that take one."""
+
+
+class RateLimit(msgspec.Struct, frozen=True, gc=False):
+    """What a server says of one of its limits."""
+
+    what: str
+    """What it counts: `requests`, `tokens`, `input-tokens`, …"""
+    remaining: float
+    resets_at: float
+    """When nothing of it will be used any more, in seconds since the epoch."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +37,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """The model that answered, as its server names it."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    limits: tuple[RateLimit, ...] = ()
 
 
 class Model(Protocol):

@@ -5,7 +5,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 
 from tamiz.errors import Failed, FailureKind
-from tamiz.models.base import Reply
+from tamiz.models.base import RateLimit, Reply
 from tamiz.models.classify import is_error_text
 
 __all__ = ["ErrorObject", "check", "plain", "reply_of"]
@@ -19,6 +19,7 @@ class _Message(msgspec.Struct, gc=False):
 class _Choice(msgspec.Struct, gc=False):
     message: _Message
     finish_reason: str | None = None
+    error: Any = None
 
 
 class _Usage(msgspec.Struct, gc=False):
@@ -52,8 +53,14 @@ _REFUSED: Final = FailureKind.INVALID
 _CUT_OFF: Final = FailureKind.INVALID
 _RUBBISH: Final = FailureKind.OVERLOAD
 
+_WITHHELD: Final = frozenset(
+    {"content_filter", "safety", "image_safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal"}
+)
+"""Finish reasons of an answer that a filter keeps back; those after the first are Google's, the last is Anthropic's."""
+_CUT: Final = frozenset({"length", "max_tokens"})
 
-def reply_of(data: bytes, model: str) -> Reply:
+
+def reply_of(data: bytes, model: str, limits: tuple[RateLimit, ...] = ()) -> Reply:
     """Give the answer in the body of a 200 response; `model` names it where the server does not.
 
     Raises `Failed` where the body holds no answer, with what it holds instead, and `ErrorObject` where it is an error.
@@ -62,15 +69,21 @@ def reply_of(data: bytes, model: str) -> Reply:
         done = _decoder.decode(data)
     except _unreadable:
         _explain(data)
-    if done.error or not done.choices:
+    if done.error or not done.choices or done.choices[0].error:
         _explain(data)
     choice = done.choices[0]
-    usage = done.usage
+    usage = done.usage or _Usage()
+    try:
+        text = check(choice.message.content, choice.finish_reason, choice.message.refusal)
+    except Failed as failed:
+        failed.tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) if done.usage else None
+        raise
     return Reply(
-        text=check(choice.message.content, choice.finish_reason, choice.message.refusal),
+        text=text,
         model=done.model or model,
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        limits=limits,
     )
 
 
@@ -81,11 +94,12 @@ def check(content: str | None, finish_reason: str | None, refusal: object = None
     """
     if refusal:
         raise Failed(_REFUSED, f"the model refused: {str(refusal)[:200]}")
-    if finish_reason == "content_filter":
-        raise Failed(_REFUSED, "the answer was withheld by a content filter")
-    if finish_reason == "length":
-        raise Failed(_CUT_OFF, "the answer was cut off at max_tokens (finish_reason length)")
-    if finish_reason == "error":
+    finish = (finish_reason or "").lower()
+    if finish in _WITHHELD:
+        raise Failed(_REFUSED, f"the answer was withheld by a content filter (finish_reason {finish_reason})")
+    if finish in _CUT:
+        raise Failed(_CUT_OFF, f"the answer was cut off at max_tokens (finish_reason {finish_reason})")
+    if finish == "error":
         raise Failed(_RUBBISH, "the server failed while it answered (finish_reason error)")
     if content is None:
         raise Failed(_NO_TEXT, "the answer has no text (content is null)")
@@ -112,7 +126,7 @@ def plain(data: bytes) -> object:
             what = "an HTML page, not JSON"
         else:
             what = "not JSON, or cut off"
-        raise Failed(_RUBBISH, f"the server sent rubbish: {what}") from None
+        raise Failed(_RUBBISH, f"the server sent rubbish: {what}", tokens=None) from None
 
 
 def _explain(data: bytes) -> NoReturn:
@@ -131,6 +145,8 @@ def _explain(data: bytes) -> NoReturn:
     if isinstance(choice, dict) and choice.get("error"):
         raise ErrorObject({"error": choice["error"]})
     message = choice.get("message") if isinstance(choice, dict) else None
+    if message is None and isinstance(choice, dict) and isinstance(choice.get("finish_reason"), str):
+        check(None, choice["finish_reason"])
     if not isinstance(message, dict):
         raise Failed(_NO_CHOICES, "the completion's choice has no message")
     if not isinstance(message.get("content"), str | None):

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from tamiz.clock import Clock
 from tamiz.errors import UsageError
 from tamiz.models.base import Model, Simulator
+from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.settings import Settings
 
@@ -31,8 +32,16 @@ def make_fleet(settings: Settings, clock: Clock) -> Fleet:
     """
     if not settings.model:
         raise UsageError(f"no model given: choose one with --model (or TAMIZ_MODEL):\n{CHOICES}")
-    made = {url: make_model(url, settings, clock) for url in dict.fromkeys((*settings.model, *settings.escalate))}
-    return Fleet([made[url] for url in settings.model], [made[url] for url in settings.escalate])
+    made = {
+        url: Endpoint(make_model(url, settings, clock), clock, settings.concurrency)
+        for url in dict.fromkeys((*settings.model, *settings.escalate))
+    }
+    return Fleet(
+        [made[url] for url in settings.model],
+        [made[url] for url in settings.escalate],
+        clock=clock,
+        give_up_after=settings.give_up_after,
+    )
 
 
 def make_model(url: str, settings: Settings, clock: Clock) -> Model | Simulator:
@@ -76,17 +85,24 @@ def _simulated(url: str, rest: str, settings: Settings, clock: Clock) -> Simulat
 def _openai(  # noqa: PLR0917 - each call names a scheme's own values
     url: str, base_url: str, model: str, settings: Settings, clock: Clock, key: str | None
 ) -> Model:
-    from tamiz.models.openai import OpenAIModel  # noqa: PLC0415 - lazily, see above
+    from tamiz.models.openai import OpenAIModel, Timeouts  # noqa: PLC0415
+    from tamiz.models.refusals import rules  # noqa: PLC0415 - lazily, see above
 
     return OpenAIModel(
         name=url,
         base_url=base_url,
         model=model,
         api_key=key,
-        timeout=settings.timeout,
+        timeouts=Timeouts(
+            total=settings.timeout,
+            connect=min(settings.connect_timeout, settings.timeout),
+            first_byte=settings.first_byte_timeout,
+            stall=settings.stall_timeout,
+        ),
         clock=clock,
         system=settings.system,
         max_tokens=settings.max_answer_tokens,
+        rules=rules(settings.refusal),
     )
 
 

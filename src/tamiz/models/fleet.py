@@ -1,35 +1,130 @@
-"""Which model a call goes to."""
+"""Which endpoint a call goes to, and whether it may go at all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from tamiz.models.base import Model, Simulator
+from tamiz.clock import Clock
+from tamiz.effects import EndpointState
+from tamiz.errors import GaveUp
+from tamiz.models.endpoint import Call, Endpoint
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "Ticket"]
+
+Ticket = tuple[Endpoint, Call]
+"""Leave to make one call."""
+
+_BUSY: Final = 0.25
+"""Seconds after which a call comes back that found every place taken."""
 
 
 class Fleet:
-    """The models in the user's order: `first` answers, `escalate` takes over from the second attempt on.
+    """The endpoints in the user's order: `first` answers, `escalate` takes over from the second attempt on.
 
-    A failed call goes to the next model of its list, round and round.
+    Each of the two lists is a lane. A call goes to the first endpoint of its lane that is not blocked, and waits where
+    that one has no place free; a failed call goes to the next endpoint of the lane, round and round.
     """
 
-    def __init__(self, first: Sequence[Model | Simulator], escalate: Sequence[Model | Simulator] = ()) -> None:
+    def __init__(
+        self,
+        first: Sequence[Endpoint],
+        escalate: Sequence[Endpoint] = (),
+        *,
+        clock: Clock,
+        give_up_after: float | None = None,
+    ) -> None:
+        """`give_up_after` is how many seconds a lane may be without any endpoint; `None`: for ever."""
         self._first = tuple(first)
         self._later = tuple(escalate) or self._first
+        self._lanes = (self._first,) if self._later == self._first else (self._first, self._later)
+        self._clock = clock
+        self._give_up_after = give_up_after
+        self._began = clock.time()
 
-    def pick(self, attempt: int, retry: int) -> Model | Simulator:
-        """Give the model for call `retry` (from 0) of an attempt (from 1)."""
-        models = self._models(attempt)
-        return models[retry % len(models)]
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Each endpoint once."""
+        return tuple({id(endpoint): endpoint for lane in self._lanes for endpoint in lane}.values())
 
-    def untried(self, attempt: int, retry: int) -> bool:
-        """Tell whether call `retry` goes to a model that this round of the list has not asked yet."""
-        return retry % len(self._models(attempt)) != 0
+    def restore(self, states: Iterable[EndpointState]) -> None:
+        """Have endpoints go on from what an earlier process knew of them."""
+        known = {state.name: state for state in states}
+        for endpoint in self.endpoints:
+            if endpoint.name in known:
+                endpoint.restore(known[endpoint.name])
+
+    def admit(self, attempt: int, retry: int) -> Ticket | None:
+        """Take a place for call `retry` (from 0) of an attempt (from 1); `None` where it has to wait.
+
+        Raises `GaveUp` where its lane has been down for longer than is to be waited.
+        """
+        lane = self._lane(attempt)
+        turn = retry % len(lane)
+        endpoint = next((each for each in (*lane[turn:], *lane[:turn]) if not each.blocked), None)
+        if endpoint is not None:
+            return (endpoint, endpoint.start()) if endpoint.room() > 0 else None
+        gives_up_at = self._gives_up_at(lane)
+        if gives_up_at is not None and gives_up_at <= self._clock.time():
+            raise GaveUp(_why(lane, self._clock.time()))
+        return None
+
+    def opens_at(self, attempt: int) -> float | None:
+        """Give when a call of this attempt may be tried again, `None` where its lane is not blocked."""
+        lane = self._lane(attempt)
+        if any(not endpoint.blocked for endpoint in lane):
+            return None
+        times = [time for endpoint in lane if (time := endpoint.opens_at()) is not None]
+        gives_up_at = self._gives_up_at(lane)
+        return min([*times, *([gives_up_at] if gives_up_at is not None else [])], default=self._clock.time() + _BUSY)
+
+    def room(self) -> int:
+        """Give how many calls may be worth a try now."""
+        return sum(self._rooms())
+
+    def next_opening(self) -> float | None:
+        """Give when there may be room without any call ending, in seconds since the epoch."""
+        times = [endpoint.opens_at() for endpoint in self.endpoints] + [self._gives_up_at(lane) for lane in self._lanes]
+        return min((time for time in times if time is not None), default=None)
+
+    def untried(self, attempt: int, retry: int, failed: str) -> bool:
+        """Tell whether call `retry` can go at once to another endpoint than the one that failed.
+
+        That is where this round of the lane has an endpoint left that was not asked and is not blocked.
+        """
+        lane = self._lane(attempt)
+        turn = retry % len(lane)
+        return turn != 0 and any(endpoint.name != failed and not endpoint.blocked for endpoint in lane[turn:])
 
     async def close(self) -> None:
         """Close every model once."""
-        for model in {id(model): model for model in (*self._first, *self._later)}.values():
-            await model.close()
+        for endpoint in self.endpoints:
+            await endpoint.model.close()
 
-    def _models(self, attempt: int) -> tuple[Model | Simulator, ...]:
+    def _lane(self, attempt: int) -> tuple[Endpoint, ...]:
         return self._first if attempt == 1 else self._later
+
+    def _rooms(self) -> Iterable[int]:
+        seen = set()
+        for lane in self._lanes:
+            endpoint = next((each for each in lane if not each.blocked), None)
+            if endpoint is None:
+                gives_up_at = self._gives_up_at(lane)
+                yield int(gives_up_at is not None and gives_up_at <= self._clock.time())  # to be told so
+            elif endpoint.name not in seen:
+                seen.add(endpoint.name)
+                yield endpoint.room()
+
+    def _gives_up_at(self, lane: Sequence[Endpoint]) -> float | None:
+        """Give when this lane's time is up, where all of it is down."""
+        since = [endpoint.state.since for endpoint in lane]
+        if self._give_up_after is None or None in since:
+            return None
+        # of what an earlier process waited, nothing counts: it is tried anew
+        return max(self._began, *(at for at in since if at is not None)) + self._give_up_after
+
+
+def _why(lane: Sequence[Endpoint], now: float) -> str:
+    told = "; ".join(
+        f"{state.name}: {state.reason} (for {now - (state.since or now):,.0f} s, {state.probes:,} probes)"
+        for state in (endpoint.state for endpoint in lane)
+    )
+    return f"gave up, as --give-up-after says: {told}. Nothing is lost: the same command goes on from here"

@@ -1,8 +1,10 @@
 """A model behind any server that speaks OpenAI's chat completions."""
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Final, NoReturn
 
 import aiohttp
@@ -10,19 +12,18 @@ import msgspec
 from yarl import URL
 
 from tamiz.clock import Clock
-from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
-from tamiz.models.base import Prompt, Reply
+from tamiz.errors import Failed, FailureKind, ModelRefused, Sign, UsageError
+from tamiz.models.base import Prompt, RateLimit, Reply
 from tamiz.models.classify import MODEL_UNKNOWN, RULES, Refusal, Rule, Said, classify, read, shorten
 from tamiz.models.completion import ErrorObject, plain, reply_of
 from tamiz.models.listed import has_model, model_names, some_of
-from tamiz.models.retry_after import retry_at
+from tamiz.models.retry_after import limits_of, retry_at
 
-__all__ = ["BODY_CAP", "OpenAIModel"]
+__all__ = ["BODY_CAP", "OpenAIModel", "Timeouts"]
 
 BODY_CAP: Final = 8 * 1024 * 1024
 """Most bytes of a response's body, after decompression."""
 
-_CONNECT: Final = 10.0  # seconds
 _KEEP_ALIVE: Final = 4.0  # seconds; below the 5 s after which common servers hang up, so that no call meets a dead line
 _OK: Final = 200
 _NO_LIST: Final = frozenset({404, 405, 501})
@@ -31,17 +32,22 @@ _SEED_MASK: Final = 0x7FFF_FFFF  # what every server takes
 _UNSUPPORTED: Final = frozenset({"unsupported_value", "unsupported_parameter"})
 _OPTIONAL: Final = frozenset({"temperature", "seed", "max_tokens"})
 
-_TROUBLES: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (aiohttp.ClientConnectorDNSError, "the address of {host} cannot be found: {cause}"),
-    (aiohttp.ClientConnectorCertificateError, "TLS with {host} failed: {cause}"),
-    (aiohttp.ClientConnectorSSLError, "TLS with {host} failed: {cause}"),
-    (aiohttp.ClientConnectorError, "no connection to {host}: {cause}"),
-    (aiohttp.ServerDisconnectedError, "{host} closed the connection without an answer"),
-    (aiohttp.ClientPayloadError, "the answer of {host} was cut off or cannot be decompressed"),
-    (aiohttp.ClientResponseError, "{host} sent rubbish: not HTTP"),
-    (OSError, "the connection to {host} was lost: {cause}"),
+_TROUBLES: Final[tuple[tuple[type[Exception], Sign, str], ...]] = (
+    (aiohttp.ClientConnectorDNSError, Sign.UNREACHABLE, "the address of {host} cannot be found: {cause}"),
+    (aiohttp.ClientConnectorCertificateError, Sign.UNREACHABLE, "TLS with {host} failed: {cause}"),
+    (aiohttp.ClientConnectorSSLError, Sign.UNREACHABLE, "TLS with {host} failed: {cause}"),
+    (aiohttp.ClientConnectorError, Sign.UNREACHABLE, "no connection to {host}: {cause}"),
+    (aiohttp.ServerDisconnectedError, Sign.LOST, "{host} closed the connection without an answer"),
+    (aiohttp.ClientPayloadError, Sign.ALIVE, "the answer of {host} was cut off or cannot be decompressed"),
+    (aiohttp.ClientResponseError, Sign.LOST, "{host} sent rubbish: not HTTP"),
+    (OSError, Sign.LOST, "the connection to {host} was lost: {cause}"),
+    (aiohttp.ClientError, Sign.LOST, "the call to {host} failed: {cause}"),
 )
 """How a call is lost; the first type that fits names it."""
+
+_BUSY: Final = frozenset({408, 409, 423, 425, 429, 503, 529})
+_GATEWAY: Final = frozenset({502, 504, *range(520, 528)})
+"""What a gateway says of a server that it cannot reach; 520 to 527 are Cloudflare's."""
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -58,13 +64,24 @@ class _Body(msgspec.Struct, omit_defaults=True, gc=False):
     seed: int | None = None
 
 
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a call may take, in seconds."""
+
+    total: float = 60.0
+    connect: float = 10.0
+    first_byte: float | None = None
+    """Until the server's answer begins, which for most servers is when it has been made; `None`: as long as `total`."""
+    stall: float = 30.0
+    """Between two parts of an answer that has begun."""
+
+
 class OpenAIModel:
     """Asks a server at `base_url` (with its `/v1`) for chat completions.
 
-    `name` is what outputs show. `api_key` is sent to that server alone and is in no message. `timeout` is the seconds
-    that one call may take in all; a connection gets at most 10 of them. `system` and `max_tokens` are sent where given.
-    `rules` classify the server's refusals. A first attempt leaves sampling to the server; later ones set temperature
-    and seed, so that none repeats the one before. Any number of calls may be under way; nothing here limits them.
+    `name` is what outputs show. `api_key` is sent to that server alone and is in no message. `system` and `max_tokens`
+    are sent where given. `rules` classify the server's refusals. A first attempt leaves sampling to the server; later
+    ones set temperature and seed, so that none repeats the one before. Any number of calls may be under way; nothing
+    here limits them.
 
     Raises `UsageError` where the address or the key cannot be used in a request.
     """
@@ -76,7 +93,7 @@ class OpenAIModel:
         base_url: str,
         model: str,
         api_key: str | None,
-        timeout: float,
+        timeouts: Timeouts,
         clock: Clock,
         system: str | None = None,
         max_tokens: int | None = None,
@@ -90,7 +107,7 @@ class OpenAIModel:
         self._host = base.authority
         self._model = model
         self._key = api_key or ""
-        self._timeout = timeout
+        self._timeouts = timeouts
         self._clock = clock
         self._system = () if system is None else (_Message("system", system),)
         self._max_tokens = max_tokens
@@ -136,7 +153,7 @@ class OpenAIModel:
         except TimeoutError:
             raise Failed(FailureKind.TIMEOUT, f"no answer from {self._host} in {within:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Failed(FailureKind.OVERLOAD, self._trouble(error)) from None  # not chained, as in `_post`
+            raise self._lost(error) from None  # not chained, as in `_post`
         if names is None:
             raise Failed(FailureKind.FATAL, f"{self._where} answers, but not as an OpenAI-compatible server does")
         if not has_model(names, self._model):
@@ -167,7 +184,7 @@ class OpenAIModel:
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=_KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(_CONNECT, self._timeout)),
+            timeout=aiohttp.ClientTimeout(total=self._timeouts.total, connect=self._timeouts.connect),
         )
         return self._session
 
@@ -179,40 +196,52 @@ class OpenAIModel:
         session = self._session or self._connect()
         try:
             # A redirect is not followed: it would carry the question, and the key, to an address nobody gave.
-            async with session.post(self._url, data=data, allow_redirects=False) as response:
+            async with asyncio.timeout(self._timeouts.first_byte):
+                response = await session.post(self._url, data=data, allow_redirects=False)
+            async with response:
                 if response.status != _OK:
                     return await self._said(response), response.headers
                 body = await self._read(response)
                 try:
-                    return reply_of(body, self._model), response.headers
+                    return reply_of(body, self._model, self._limits(response.headers)), response.headers
                 except ErrorObject as error:
                     return read(_OK, error.body), response.headers
         except TimeoutError as error:
             raise self._timed_out(error) from None
         except (aiohttp.ClientError, OSError) as error:
-            # Not chained: aiohttp's errors hold the request, and the request holds the key.
-            raise Failed(FailureKind.OVERLOAD, self._trouble(error)) from None
+            raise self._lost(error) from None  # not chained: aiohttp's errors hold the request, and that holds the key
+
+    def _limits(self, headers: Mapping[str, str]) -> tuple[RateLimit, ...]:
+        return limits_of(headers, self._clock.time())
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """Read the body whole, up to the cap; should it repeat the key, then without that."""
         content = response.content
-        data = await content.readany()
-        if not content.at_eof():
-            chunks = [data]
-            size = len(data)
-            while chunk := await content.readany():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > BODY_CAP:
-                    response.close()
-                    raise Failed(
-                        FailureKind.OVERLOAD,
-                        f"{self._host} sent rubbish: a body of more than {BODY_CAP // 1024**2} MB",
-                    )
-            data = b"".join(chunks)
+        chunks = [await self._next(content)]
+        size = len(chunks[0])
+        while not content.at_eof():
+            chunks.append(await self._next(content))
+            size += len(chunks[-1])
+            if size > BODY_CAP:
+                response.close()
+                why = f"{self._host} sent rubbish: a body of more than {BODY_CAP // 1024**2} MB"
+                raise Failed(FailureKind.OVERLOAD, why, tokens=None)
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         if self._secret and self._secret in data:
             data = data.replace(self._secret, b"***")
         return data
+
+    async def _next(self, content: aiohttp.StreamReader) -> bytes:
+        """Read what there is of the body, or wait for more of it."""
+        waiting = asyncio.timeout(self._timeouts.stall)
+        try:
+            async with waiting:
+                return await content.readany()
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            why = f"the answer of {self._host} stalled: nothing more of it in {self._timeouts.stall:g} s"
+            raise Failed(FailureKind.TIMEOUT, why, sign=Sign.LOST, tokens=None) from None
 
     async def _said(self, response: aiohttp.ClientResponse) -> Said:
         """Read a refusal; where its body is of no use the status says enough."""
@@ -233,20 +262,37 @@ class OpenAIModel:
         verdict = classify(said, self._rules)
         if isinstance(verdict, Refusal):
             raise ModelRefused(verdict.text.format(where=self._where, model=self._model, said=told))
-        due = retry_at(headers, self._clock.time(), said.message)
-        raise Failed(verdict, f"{self._host} answered {told}", retry_at=due)
+        due = retry_at(headers, self._clock.time(), said.message, said.wait)
+        raise Failed(verdict, f"{self._host} answered {told}", retry_at=due, sign=_sign(said.status, verdict))
 
     def _timed_out(self, error: TimeoutError) -> Failed:
+        timeouts = self._timeouts
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return Failed(FailureKind.TIMEOUT, f"no connection to {self._host} in {min(_CONNECT, self._timeout):g} s")
-        return Failed(FailureKind.TIMEOUT, f"no answer from {self._host} in {self._timeout:g} s")
+            why = f"no connection to {self._host} in {min(timeouts.connect, timeouts.total):g} s"
+        else:
+            why = f"no answer from {self._host} in {min(timeouts.first_byte or timeouts.total, timeouts.total):g} s"
+        return Failed(FailureKind.TIMEOUT, why, sign=Sign.LOST, tokens=None)
 
-    def _trouble(self, error: aiohttp.ClientError | OSError) -> str:
-        what = next((text for kind, text in _TROUBLES if isinstance(error, kind)), "the call to {host} failed: {cause}")
-        return self._scrub(what.format(host=self._host, cause=_cause(error)))
+    def _lost(self, error: aiohttp.ClientError | OSError) -> Failed:
+        sign, what = next((sign, what) for kind, sign, what in _TROUBLES if isinstance(error, kind))
+        why = self._scrub(what.format(host=self._host, cause=_cause(error)))
+        return Failed(FailureKind.OVERLOAD, why, sign=sign, tokens=0 if sign is Sign.UNREACHABLE else None)
 
     def _scrub(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
+
+
+def _sign(status: int, verdict: FailureKind) -> Sign:
+    """Tell what a refusal says of the server."""
+    if verdict is FailureKind.QUOTA:
+        return Sign.SPENT
+    if verdict not in {FailureKind.OVERLOAD, FailureKind.TIMEOUT}:
+        return Sign.ALIVE
+    if status in _GATEWAY:
+        return Sign.LOST
+    if status in _BUSY or 0 < status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Sign.BUSY
+    return Sign.ERROR
 
 
 def _cause(error: Exception) -> str:

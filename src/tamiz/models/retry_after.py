@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["CAP", "retry_at", "seconds_in"]
+from tamiz.models.base import RateLimit
+
+__all__ = ["CAP", "limits_of", "retry_at", "seconds_in"]
 
 CAP: Final = 24 * 3600.0
 """No wait is longer than this many seconds, whatever a provider says."""
@@ -15,6 +17,7 @@ CAP: Final = 24 * 3600.0
 _ABSURD: Final = 366 * 24 * 3600.0  # more than a year is a mistake, not a wait
 _EPOCH: Final = 1e9  # a plain number from here on is a point in time, not a duration
 _EPOCH_MS: Final = 1e12
+_LONGEST_MESSAGE: Final = 2000  # characters of it that are searched
 _MAX_CHARS: Final = 100  # a longer value is no time; it also bounds the work of the patterns below
 
 _UNITS: Final = {
@@ -33,26 +36,50 @@ _UNITS: Final = {
     "ns": 1e-9,
 }
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(hour|minute|min|second|sec|ms|us|µs|ns|d|h|m|s)s?", re.IGNORECASE)
-_DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)+", re.IGNORECASE)
-_AGAIN_IN: Final = re.compile(rf"(?:again|retry|available) (?:in|after) ((?:{_PART.pattern}[\s,]*)+)", re.IGNORECASE)
-_RESET: Final = re.compile(r"(?:x-|\w+-)?ratelimit-reset(?:-(\w+))?|\w+-ratelimit-(\w+)-reset", re.IGNORECASE)
+# Possessive: "ms" is also "m" with the plural's s, and trying both for every part would take for ever.
+_DURATION: Final = re.compile(rf"(?:{_PART.pattern}\s*)++", re.IGNORECASE)
+_AGAIN_IN: Final = re.compile(
+    rf"(?:again|retry|available|resets?) (?:in|after) ((?:{_PART.pattern}[\s,]*)++)", re.IGNORECASE
+)
+_ACCESS_ON: Final = re.compile(r"access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC", re.ASCII)  # Anthropic's
+# Azure writes x-rate-limit-reset-tokens beside x-ratelimit-remaining-tokens.
+_RESET: Final = re.compile(r"(?:\w+-)?rate-?limit-reset(?:-([\w-]+))?|\w+-ratelimit-([\w-]+)-reset", re.IGNORECASE)
 
 
-def retry_at(headers: Mapping[str, str], now: float, said: str = "") -> float | None:
+def retry_at(headers: Mapping[str, str], now: float, said: str = "", delay: str | None = None) -> float | None:
     """Give when to try again, in seconds since the epoch, at most `CAP` after `now`, or `None` where nobody says.
 
-    The first of these that makes sense counts: `retry-after-ms`, `retry-after` (seconds or an HTTP date), a wait named
-    in the message `said` ("try again in 6m0s"), and the reset header of the limit that is nearest to exhausted.
+    The first of these that makes sense counts: `retry-after-ms`, `retry-after` (seconds or an HTTP date), a wait that
+    the message `said` names ("try again in 6m0s"), a `delay` or moment that the body has a field for, and the reset
+    header of the limit that is nearest to exhausted.
     `headers` must be lower case or fold case. Values that are negative, absurd or unreadable are ignored.
     """
     wait = _number(headers.get("retry-after-ms", ""), 0.001)
     if wait is None:
         wait = _retry_after(headers, now)
-    if wait is None:
-        wait = _from_message(said)
+    if wait is None:  # before the field, from which Google cuts the fraction off: who comes so early is refused again
+        wait = _from_message(said, now)
+    if wait is None and delay is not None:
+        wait = _reset(delay, now)
     if wait is None:
         wait = _from_resets(headers, now)
     return None if wait is None else now + min(wait, CAP)
+
+
+def limits_of(headers: Mapping[str, str], now: float) -> tuple[RateLimit, ...]:
+    """Give what the headers of an answer say of rate limits: those with a reset and a count of what is left."""
+    limits = []
+    for name, value in headers.items():
+        if "ratelimit" not in name and "ratelimit" not in name.lower():
+            continue
+        match = _RESET.fullmatch(name)
+        wait = None if match is None else _reset(value, now)
+        if match is None or wait is None:
+            continue
+        remaining = _number(headers.get(name.lower().replace("reset", "remaining"), ""))
+        if remaining is not None:
+            limits.append(RateLimit(match[1] or match[2] or "requests", remaining, now + wait))
+    return tuple(limits)
 
 
 def seconds_in(text: str) -> float | None:
@@ -99,9 +126,12 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def _from_message(said: str) -> float | None:
-    found = _AGAIN_IN.search(said[:2000])
-    return seconds_in(found[1].replace(",", " ").strip()) if found else None
+def _from_message(said: str, now: float) -> float | None:
+    said = said[:_LONGEST_MESSAGE]
+    if found := _AGAIN_IN.search(said):
+        return seconds_in(found[1].replace(",", " ").strip())
+    found = _ACCESS_ON.search(said)
+    return _until(f"{found[1]}T{found[2]}", now) if found else None
 
 
 def _from_resets(headers: Mapping[str, str], now: float) -> float | None:

@@ -1,66 +1,152 @@
 """Generate: calls the model; every failure becomes a typed error."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from typing import Final
 
 from tamiz.clock import Clock
-from tamiz.effects import Effects
+from tamiz.effects import Deferred, Effects
 from tamiz.errors import Failed
 from tamiz.messages import Event, LlmError, LlmRequest, LlmResponse, Topic
-from tamiz.models.base import Model, Prompt, Reply, Simulator
-from tamiz.models.fleet import Fleet
+from tamiz.models.base import Prompt, Reply, Simulator
+from tamiz.models.endpoint import Endpoint
+from tamiz.models.fleet import Fleet, Ticket
 from tamiz.stages.carry import tried_of
 
 __all__ = ["Generate"]
 
+_HINT: Final = (
+    "\n\n(Attempt {attempt}: an earlier answer was not good enough. Answer again, differently: correct, complete and "
+    "to the point.)"
+)
+_SHORT_WAIT: Final = 0.25
+"""Seconds until a call is tried again that nobody had a place for."""
+
 
 class Generate:
-    """Asks the model whose turn it is. The only stage that waits for the outside."""
+    """Asks the endpoint whose turn it is. The only stage that waits for the outside.
+
+    A host that keeps many calls in flight asks for `room` first and starts each call by `admit`; `handle` is for one
+    that does not.
+    """
 
     reads = (Topic.LLM_REQUESTS,)
 
-    def __init__(self, fleet: Fleet, render: Callable[[str, str], str], clock: Clock, seed: int) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        render: Callable[[str, str], str],
+        clock: Clock,
+        seed: int,
+        *,
+        system: str = "",
+        max_tokens: int | None = None,
+    ) -> None:
+        """`system` and `max_tokens` are what models send along, for `tokens_at_most` to know."""
         self._fleet = fleet
         self._render = render
         self._clock = clock
         self._seed = seed
+        self._frame = len(system)
+        self._max_tokens = max_tokens
+        self._longest = 0  # tokens of an answer
+        self._density = 0.0  # tokens a character of a prompt
 
-    async def handle(self, event: Event) -> Effects:
-        """Call the model once: an answer or a typed error.
+    def room(self) -> int:
+        """Give how many calls may be worth a try now."""
+        return self._fleet.room()
 
-        Raises `ModelRefused` where no call to the model can succeed; nothing is spent on the question then.
+    def tokens_at_most(self, event: LlmRequest) -> int | None:
+        """Give the most tokens that a call for this event may use, by what calls used so far; `None` before the first.
+
+        The prompt is taken to have as many tokens a character as the densest so far, and the answer to be as long as
+        `max_tokens` allows, or as the longest so far.
+        """
+        if not self._density:
+            return None
+        prompt = math.ceil(self._density * (self._frame + len(self._text(event))))
+        return prompt + (self._longest if self._max_tokens is None else self._max_tokens)
+
+    def next_opening(self) -> float | None:
+        """Give when there may be room without any call ending, in seconds since the epoch."""
+        return self._fleet.next_opening()
+
+    def admit(self, event: Event) -> Callable[[], Awaitable[Effects]] | Effects | None:
+        """Take a place in flight and give the call, which has to be made then.
+
+        Where all endpoints of its kind are down or paused: the effects that bring it back when one may be called.
+        `None` where it has to wait for a call in flight to end. Raises `GaveUp` where it has waited long enough.
         """
         if not isinstance(event, LlmRequest):
             return Effects()
-        model = self._fleet.pick(event.attempt, event.retry)
+        ticket = self._fleet.admit(event.attempt, event.retry)
+        if ticket is not None:
+            return lambda: self._call(event, ticket)
+        due = self._fleet.opens_at(event.attempt)
+        return None if due is None else Effects(defer=(Deferred(event, due),))
+
+    async def handle(self, event: Event) -> Effects:
+        """Call the model once: an answer or a typed error; or defer the call, where it cannot be made now.
+
+        Raises `ModelRefused` where no call to the model can succeed; nothing is spent on the question then.
+        """
+        admitted = self.admit(event)
+        if isinstance(admitted, Effects):
+            return admitted
+        if admitted is None and isinstance(event, LlmRequest):
+            return Effects(defer=(Deferred(event, self._clock.time() + _SHORT_WAIT),))
+        return Effects() if admitted is None else await admitted()
+
+    async def _call(self, event: LlmRequest, ticket: Ticket) -> Effects:
+        endpoint, call = ticket
+        before = endpoint.state
         started = self._clock.monotonic()
         try:
-            reply = await self._ask(model, event)
+            reply = await self._ask(endpoint, event)
         except Failed as failed:
-            error = LlmError(
+            outage = endpoint.failed(call, failed)
+            retry_at = self._fleet.opens_at(event.attempt) if outage else None
+            outcome: LlmResponse | LlmError = LlmError(
                 **tried_of(event),
                 kind=failed.kind,
                 reason=failed.reason,
-                retry_at=failed.retry_at,
-                model=model.name,
+                retry_at=failed.retry_at if retry_at is None else max(retry_at, failed.retry_at or 0),
+                outage=outage,
+                model=endpoint.name,
                 latency_ms=self._since(started),
+                tokens=failed.tokens,
             )
-            return Effects(emit=(error,))
-        response = LlmResponse(
-            **tried_of(event),
-            llm_answer=reply.text,
-            model=reply.model,
-            latency_ms=self._since(started),
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-        )
-        return Effects(emit=(response,))
+        except BaseException:
+            endpoint.abandoned(call)
+            raise
+        else:
+            endpoint.answered(call, reply)
+            self._longest = max(self._longest, reply.completion_tokens or 0)
+            characters = self._frame + len(self._text(event))
+            self._density = max(self._density, (reply.prompt_tokens or 0) / max(characters, 1))
+            outcome = LlmResponse(
+                **tried_of(event),
+                llm_answer=reply.text,
+                model=reply.model,
+                endpoint=endpoint.name,
+                latency_ms=self._since(started),
+                prompt_tokens=reply.prompt_tokens,
+                completion_tokens=reply.completion_tokens,
+            )
+        changed = () if endpoint.state is before else (endpoint.state,)
+        return Effects(emit=(outcome,), endpoints=changed)
 
-    async def _ask(self, model: Model | Simulator, event: LlmRequest) -> Reply:
-        text = self._render(event.title, event.content)
+    async def _ask(self, endpoint: Endpoint, event: LlmRequest) -> Reply:
+        model = endpoint.model
         if isinstance(model, Simulator):
+            text = self._render(event.title, event.content)
             return await model.simulate(text, event.best_answer, event.attempt, event.retry)
-        return await model.ask(Prompt(text=text, attempt=event.attempt, seed=self._seed_of(event)))
+        return await model.ask(Prompt(text=self._text(event), attempt=event.attempt, seed=self._seed_of(event)))
+
+    def _text(self, event: LlmRequest) -> str:
+        text = self._render(event.title, event.content)
+        return text if event.attempt == 1 else text + _HINT.format(attempt=event.attempt)
 
     def _since(self, started: float) -> float:
         return round((self._clock.monotonic() - started) * 1000, 3)

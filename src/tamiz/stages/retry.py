@@ -20,7 +20,7 @@ _PASSING: Final = frozenset({FailureKind.OVERLOAD, FailureKind.TIMEOUT})
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait, in seconds."""
 
-    base: float = 1.0
+    base: float = 0.5
     cap: float = 60.0
     quota_base: float = 5.0
     quota_cap: float = 300.0
@@ -61,29 +61,31 @@ class Retry:
         """Defer the next call, emit it at once where another model is to be asked, or emit a dead letter.
 
         Overload and timeout come back with exponential backoff, never before the time the provider stated, and at
-        most `retries` times an attempt. A refused quota comes back at the stated time, or in growing steps, and counts
-        against nothing. Anything else is a dead letter.
+        most `retries` times an attempt. What is the endpoint's doing, a refused quota or an outage, comes back when the
+        endpoint may be called again and counts against nothing. Anything else is a dead letter.
         """
         if not isinstance(event, LlmError):
             return Effects()
-        quota = event.kind is FailureKind.QUOTA
-        if not quota and event.kind not in _PASSING:
+        free = event.outage or event.kind is FailureKind.QUOTA
+        if not free and event.kind not in _PASSING:
             return Effects(emit=(_dead(event, event.reason),))
         again = LlmRequest(**tried_of(event))
         again = msgspec.structs.replace(
-            again, retry=event.retry + 1, retries=event.retries + 1, deferrals=event.deferrals + quota
+            again, retry=event.retry + 1, retries=event.retries + 1, deferrals=event.deferrals + free
         )
         failures = again.retry - again.deferrals
         if failures > self._retries:
             return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
-        if self._fleet.untried(again.attempt, again.retry):
+        if self._fleet.untried(again.attempt, again.retry, event.model):
             return Effects(emit=(again,))
         return Effects(defer=(Deferred(again, self._due(event, again)),))
 
     def _due(self, event: LlmError, again: LlmRequest) -> float:
         now = self._clock.time()
+        if event.retry_at is not None and (event.outage or event.kind is FailureKind.QUOTA):
+            return event.retry_at
         if event.kind is FailureKind.QUOTA:
-            return event.retry_at if event.retry_at is not None else now + self._backoff.quota(again.deferrals)
+            return now + self._backoff.quota(again.deferrals)
         delay = self._backoff.overload(again.retry - again.deferrals, self._random)
         # the jitter comes on top of a stated time, or all who were told the same time would return together
         return max(now, event.retry_at or now) + delay

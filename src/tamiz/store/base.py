@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from tamiz.effects import Deferred
+from tamiz.effects import Deferred, EndpointState
 from tamiz.messages import Event, QuestionAsked, Scored
 
-__all__ = ["Answers", "Claims", "Deferrals"]
+__all__ = ["Answers", "Claims", "Deferrals", "Endpoints"]
 
 
 class Answers(Protocol):
@@ -60,4 +60,16 @@ class Deferrals(Protocol):
 
     async def next_due(self) -> float | None:
         """Give the earliest due time, in seconds since the epoch, or `None` where nothing waits."""
+        ...
+
+
+class Endpoints(Protocol):
+    """What is known of models' endpoints, so that a pause outlives the process and is seen from outside."""
+
+    async def save(self, state: EndpointState) -> None:
+        """Keep the endpoint's state in place of what was known of it before."""
+        ...
+
+    async def states(self) -> list[EndpointState]:
+        """Give the endpoints that are down or paused, by name."""
         ...

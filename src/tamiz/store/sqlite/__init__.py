@@ -7,5 +7,6 @@ Writes are held back until then and go out in bulk; each class sees its own.
 from tamiz.store.sqlite.answers import SqliteAnswers
 from tamiz.store.sqlite.claims import SqliteClaims
 from tamiz.store.sqlite.deferrals import SqliteDeferrals
+from tamiz.store.sqlite.endpoints import SqliteEndpoints
 
-__all__ = ["SqliteAnswers", "SqliteClaims", "SqliteDeferrals"]
+__all__ = ["SqliteAnswers", "SqliteClaims", "SqliteDeferrals", "SqliteEndpoints"]

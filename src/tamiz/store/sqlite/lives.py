@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from tamiz.effects import EndpointState
+
 __all__ = ["Dead", "Ended", "Finished", "Life", "Match", "Place", "Status", "Tried"]
 
 
@@ -137,5 +139,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Cache keys that a question in flight holds."""
     model_calls: int
     tokens: int
+    endpoints: list[EndpointState] = []
+    """Models' endpoints that are down or paused."""
     process: int | None = None
     """The process that works on the file now."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tamiz.effects import EndpointState
 from tamiz.errors import StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
@@ -114,8 +115,16 @@ class StateReader:
                 deferred=self._one("SELECT count(*) FROM deferrals"),
                 next_due=self._one("SELECT min(due) FROM deferrals"),
                 claims=self._one("SELECT count(*) FROM claims"),
-                model_calls=self._meta("calls"),
-                tokens=self._meta("tokens"),
+                model_calls=self._one("SELECT coalesce(sum(calls), 0) FROM usage")
+                + self._meta("lost_calls")
+                + self._meta("reserved_calls"),
+                tokens=self._one("SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM usage"),
+                endpoints=[
+                    EndpointState(*row)
+                    for row in self._rows(
+                        "SELECT name, since, opens_at, kind, reason, probes FROM endpoints ORDER BY name"
+                    )
+                ],
                 process=holder(self._path),
             )
 

@@ -1,0 +1,115 @@
+"""One model's endpoint: whether and how many calls may go to it now, learnt from what became of those before."""
+
+import msgspec
+
+from tamiz.clock import Clock
+from tamiz.effects import EndpointState
+from tamiz.errors import Failed, FailureKind, Sign
+from tamiz.models.allowance import Allowance
+from tamiz.models.base import Model, Reply, Simulator
+from tamiz.models.limiter import Limiter, Place
+from tamiz.models.outage import Outage
+
+__all__ = ["Call", "Endpoint"]
+
+_START = 16
+"""Calls at once to a server of which nothing is known."""
+
+
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A call in flight."""
+
+    place: Place
+    probe: bool
+    """Whether it was let through a circuit that is open."""
+
+
+class Endpoint:
+    """A model, with its limit of concurrent calls, what it says is left of its rate limits, and its circuit.
+
+    Each call that `start` gives ends in one of `answered`, `failed` and `abandoned`, once.
+    """
+
+    def __init__(self, model: Model | Simulator, clock: Clock, ceiling: int = 64) -> None:
+        self.model = model
+        self.name = model.name
+        self._clock = clock
+        # a simulated model has no capacity to be found
+        self._limiter = Limiter(ceiling, ceiling if isinstance(model, Simulator) else _START)
+        self._outage = Outage(EndpointState(model.name))
+        self._allowance = Allowance()
+
+    @property
+    def state(self) -> EndpointState:
+        """What outlives the process."""
+        return self._outage.state
+
+    def restore(self, state: EndpointState) -> None:
+        """Go on from what an earlier process knew."""
+        self._outage = Outage(state)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are in flight."""
+        return self._limiter.in_flight
+
+    @property
+    def limit(self) -> int:
+        """How many calls the server is thought to take at once."""
+        return self._limiter.limit
+
+    @property
+    def blocked(self) -> bool:
+        """Whether no call may start whatever is in flight: it is down, or a rate limit is used up."""
+        now = self._clock.time()
+        return not self._outage.admits(now) or (not self._outage.down and self._allowance.room(now) < 1)
+
+    def opens_at(self) -> float | None:
+        """Give when a blocked endpoint may be called next, in seconds since the epoch.
+
+        `None` where it is not blocked, or where a probe is out that will tell.
+        """
+        if not self.blocked or self._outage.probing:
+            return None
+        return max(self.state.opens_at or 0, self._allowance.resets_at(self._clock.time()))
+
+    def room(self) -> int:
+        """Give how many calls may start now."""
+        now = self._clock.time()
+        if not self._outage.admits(now):
+            return 0
+        if self._outage.down:
+            return 1
+        return int(max(min(self._limiter.limit - self.in_flight, self._allowance.room(now)), 0))
+
+    def start(self) -> Call:
+        """Take a place in flight; only where there is room."""
+        probe = self._outage.down
+        self._outage.probing = self._outage.probing or probe
+        self._allowance.spend()
+        return Call(self._limiter.start(), probe)
+
+    def answered(self, call: Call, reply: Reply) -> None:
+        """Take note of an answer, and of the rate limits that came with it."""
+        self._limiter.accepted(call.place)
+        self._outage.answered(probe=call.probe)
+        tokens = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
+        self._allowance.told(reply.limits, call.place.number, self.in_flight, tokens)
+
+    def failed(self, call: Call, failed: Failed) -> bool:
+        """Take note of a failure; tell whether it is the endpoint's doing and counts for no question."""
+        if failed.sign is Sign.BUSY:
+            self._limiter.refused(call.place)
+        elif failed.kind is FailureKind.TIMEOUT:
+            self._limiter.timed_out(call.place)
+        elif failed.sign is Sign.ALIVE:
+            self._limiter.accepted(call.place)
+        else:
+            self._limiter.lost(call.place)
+        return self._outage.failed(failed, self._clock.time(), probe=call.probe, alone=self.in_flight == 0)
+
+    def abandoned(self, call: Call) -> None:
+        """Take note that nobody waits for the call any more."""
+        self._limiter.lost(call.place)
+        if call.probe:
+            self._outage.probing = False

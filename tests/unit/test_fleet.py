@@ -1,0 +1,171 @@
+import pytest
+
+from manual_clock import EPOCH, ManualClock
+from tamiz.effects import EndpointState
+from tamiz.errors import Failed, FailureKind, GaveUp, Sign
+from tamiz.models.base import Prompt, RateLimit, Reply
+from tamiz.models.endpoint import Call, Endpoint
+from tamiz.models.fleet import Fleet
+
+REFUSED = Failed(FailureKind.OVERLOAD, "connection refused", sign=Sign.UNREACHABLE)
+BUSY = Failed(FailureKind.OVERLOAD, "503", sign=Sign.BUSY)
+REPLY = Reply(text="x", model="m")
+
+
+class _Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def ask(self, prompt: Prompt) -> Reply:
+        raise AssertionError(prompt)
+
+    async def close(self) -> None:
+        pass
+
+
+class _Fleet(Fleet):
+    """A fleet of models named a, b, … on a clock that stands still."""
+
+    def __init__(self, first: str, escalate: str = "", *, ceiling: int = 4, give_up_after: float | None = None) -> None:
+        self.clock = ManualClock()
+        self.named = {name: Endpoint(_Named(name), self.clock, ceiling) for name in first + escalate}
+        super().__init__(
+            [self.named[name] for name in first],
+            [self.named[name] for name in escalate],
+            clock=self.clock,
+            give_up_after=give_up_after,
+        )
+
+    def start(self, attempt: int = 1, retry: int = 0) -> tuple[Endpoint, Call]:
+        ticket = self.admit(attempt, retry)
+        assert ticket is not None
+        return ticket
+
+    def fail(self, name: str, failed: Failed = REFUSED) -> bool:
+        return self.named[name].failed(self.named[name].start(), failed)
+
+
+def test_the_first_that_is_up_is_asked() -> None:
+    fleet = _Fleet("abc")
+    assert fleet.start()[0].name == "a"
+    assert fleet.fail("a")
+    assert fleet.start()[0].name == "b"
+    fleet.fail("b")
+    assert fleet.start()[0].name == "c"
+    fleet.clock.move(1)
+    assert fleet.start()[0].name == "a", "when its time has come it is tried again"
+    assert fleet.start()[0].name == "b", "and while that probe is out nobody else goes there"
+
+
+def test_a_busy_endpoint_is_waited_for() -> None:
+    """Failover is for what is down: where there is merely no place free, a call waits for one."""
+    fleet = _Fleet("ab", ceiling=2)
+    tickets = [fleet.start(), fleet.start()]
+    assert fleet.admit(1, 0) is None
+    assert fleet.opens_at(1) is None
+    endpoint, call = tickets[0]
+    endpoint.answered(call, REPLY)
+    assert fleet.start()[0].name == "a"
+
+
+def test_room_is_what_the_endpoints_that_would_be_asked_have() -> None:
+    fleet = _Fleet("ab", "c", ceiling=3)
+    assert fleet.room() == 6
+    fleet.fail("a")
+    assert fleet.room() == 6
+    fleet.fail("b")
+    fleet.fail("c")
+    assert fleet.room() == 0
+    assert fleet.next_opening() == EPOCH + 1
+    fleet.clock.move(1)
+    assert fleet.room() == 2, "a probe for each lane"
+
+
+def test_a_lane_opens_with_the_first_of_its_endpoints() -> None:
+    fleet = _Fleet("ab")
+    fleet.fail("a", Failed(FailureKind.QUOTA, "spent", sign=Sign.SPENT, retry_at=EPOCH + 60))
+    assert fleet.opens_at(1) is None
+    fleet.fail("b", Failed(FailureKind.QUOTA, "spent", sign=Sign.SPENT, retry_at=EPOCH + 30))
+    assert fleet.opens_at(1) == EPOCH + 30
+
+
+def test_the_next_endpoint_of_a_round_is_asked_at_once_if_it_is_up() -> None:
+    fleet = _Fleet("ab")
+    assert fleet.untried(1, 1, "a")
+    assert not fleet.untried(1, 2, "b"), "the round is over"
+    fleet.fail("b")
+    assert not fleet.untried(1, 1, "a")
+
+
+def test_a_pause_outlives_the_process() -> None:
+    fleet = _Fleet("ab")
+    fleet.restore([EndpointState("a", EPOCH - 10, EPOCH + 50, FailureKind.QUOTA, "spent", 2), EndpointState("gone")])
+    assert fleet.start()[0].name == "b"
+    fleet.clock.move(50)
+    assert fleet.start()[0].name == "a"
+
+
+def test_it_gives_up_when_told_and_only_with_all_of_a_lane_down() -> None:
+    """The time counts from the last of them on, and in this process alone, however long the one before has waited."""
+    fleet = _Fleet("ab", give_up_after=5)
+    fleet.restore([EndpointState("a", EPOCH - 1000, EPOCH + 100, FailureKind.QUOTA, "spent", 2)])
+    fleet.clock.move(2)
+    fleet.fail("b")
+    assert fleet.opens_at(1) == EPOCH + 3
+    fleet.clock.move(1)
+    fleet.fail("b")
+    assert fleet.room() == 0
+    assert fleet.next_opening() == EPOCH + 5
+    fleet.clock.move(2)
+    fleet.fail("b")
+    assert fleet.next_opening() == EPOCH + 7, "five seconds after the last of them went down"
+    fleet.clock.move(2)
+    assert fleet.room() == 1, "there is no room, but somebody has to be told"
+    with pytest.raises(GaveUp, match=r"gave up.*a: spent \(for 1,007 s, 2 probes\); b: connection refused"):
+        fleet.admit(1, 0)
+
+
+def test_it_never_gives_up_unless_told() -> None:
+    fleet = _Fleet("a")
+    fleet.fail("a")
+    for _ in range(1000):
+        fleet.clock.move(3600)
+        endpoint, call = fleet.start()
+        assert endpoint.failed(call, REFUSED)
+
+
+def test_refusals_lower_the_limit_and_timeouts_too() -> None:
+    fleet = _Fleet("a", ceiling=8)
+    calls = [fleet.start() for _ in range(8)]
+    for endpoint, call in calls[4:]:
+        assert not endpoint.failed(call, BUSY)
+    assert fleet.named["a"].limit == 4
+    for endpoint, call in calls[:4]:
+        endpoint.answered(call, REPLY)
+    endpoint, call = fleet.start()
+    endpoint.failed(call, Failed(FailureKind.TIMEOUT, "slow", sign=Sign.LOST))
+    assert fleet.named["a"].limit == 3
+
+
+def test_a_stated_rate_limit_is_kept() -> None:
+    """With two requests left and one call in flight there is room for one, and none until the reset."""
+    fleet = _Fleet("a", ceiling=8)
+    (endpoint, first), _ = fleet.start(), fleet.start()
+    endpoint.answered(first, Reply(text="x", model="m", limits=(RateLimit("requests", 2, EPOCH + 30),)))
+    fleet.start()
+    assert fleet.admit(1, 0) is None
+    assert fleet.opens_at(1) == fleet.next_opening() == EPOCH + 30
+    fleet.clock.move(30)
+    fleet.start()
+
+
+def test_a_call_that_nobody_waits_for_frees_its_place_and_its_probe() -> None:
+    fleet = _Fleet("a", ceiling=1)
+    endpoint, call = fleet.start()
+    endpoint.abandoned(call)
+    fleet.fail("a")
+    fleet.clock.move(1)
+    endpoint, call = fleet.start()
+    assert fleet.admit(1, 0) is None
+    endpoint.abandoned(call)
+    assert fleet.start()[0] is endpoint
