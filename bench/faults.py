@@ -170,7 +170,7 @@ PLANS = (
     Plan("16 % rubbish of eight kinds", "rubbish", 1000, 32, all_right),
     Plan("capacity 16 + queue 8, 64 at once", "capacity16", 2000, 64, capacity(16)),
     Plan("capacity 4 + queue 2, 64 at once", "capacity4", 1000, 64, capacity(4)),
-    Plan("all of it, and capacity 16", "everything", 4000, 64, goodput),
+    Plan("all of it, and capacity 16", "everything", 6000, 64, goodput),
     Plan("nothing listens for 60 s", "down60", 5000, 32, down),
 )
 

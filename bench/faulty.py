@@ -61,9 +61,11 @@ BROKEN = Say(error("The server had an error.", "server_error"), "500 Internal Se
 FULL = Say(error("Server overloaded, please retry shortly.", "overloaded"), "503 Service Unavailable")
 
 
-def no_quota(left: float | None) -> Say:
+def no_quota(left: float | None, *, exact: bool = False) -> Say:
     said = error("You exceeded your current quota, please check your plan and billing details.", "insufficient_quota")
-    return Say(said, "429 Too Many Requests", "" if left is None else f"retry-after: {int(left) + 1}\r\n")
+    seconds = "" if left is None else f"retry-after: {int(left) + 1}\r\n"
+    milliseconds = f"retry-after-ms: {int((left or 0) * 1000) + 1}\r\n" if exact else ""
+    return Say(said, "429 Too Many Requests", milliseconds + seconds)
 
 
 def good(number: int) -> Say:
@@ -114,7 +116,7 @@ def during(begin: float, end: float, what: Callable[[float], Say]) -> Callable[[
 
 def everything(number: int, call: int, now: float) -> Say:
     if 3 <= now < 8:
-        return no_quota(8 - now)
+        return no_quota(8 - now, exact=True)
     if 12 <= now < 17:
         return RESET
     return noise(0.05, 0.02, 0.05)(number, call, now)

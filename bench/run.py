@@ -165,6 +165,33 @@ def http(folder: Path) -> Iterator[Result]:
     yield Result("over HTTP, server at 0 ms", f"{ours:,.0f} q/s", "", ours / 3000, "3,000 q/s", ours >= 3000)
 
 
+def hop(_: Path) -> Iterator[Result]:
+    """Call a model, 256 times at once at 50 ms, by the hop alone; beside bare aiohttp and the openai SDK."""
+
+    def measure(client: str, count: int) -> tuple[float, float]:
+        command = [sys.executable, str(_HERE / "hop.py"), client, str(port), str(count), "256"]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return told["rate"], told["cpu_us"]
+
+    with server(0.05) as port:
+        rounds = [(measure("tamiz", 20_000), measure("bare", 20_000), measure("openai", 2_000)) for _ in range(3)]
+    ours, bare, sdk = (
+        [statistics.median(figures) for figures in zip(*of, strict=True)] for of in zip(*rounds, strict=True)
+    )
+    for what, other, required in (("aiohttp", bare, 0.9), ("openai SDK", sdk, 7.0)):
+        ratio = statistics.median(each[0][0] / each[1 if other is bare else 2][0] for each in rounds)
+        yield Result(
+            "the hop, 50 ms, 256 at once",
+            f"{ours[0]:,.0f} calls/s",
+            f"{what} {other[0]:,.0f} calls/s",
+            ratio,
+            f"{required:g}",
+            ratio >= required,
+        )
+    ratio = statistics.median(each[2][1] / each[0][1] for each in rounds)
+    yield Result("the hop, CPU a call", f"{ours[1]:,.0f} us", f"openai SDK {sdk[1]:,.0f} us", ratio, "10", ratio >= 10)
+
+
 def memory(folder: Path) -> Iterator[Result]:
     """Memory does not grow with the input."""
     few = run(write_questions(folder / "few.csv", 20_000), "simulated:", folder).peak_mb
@@ -206,7 +233,7 @@ def main() -> None:
     print(f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, {platform.system()}\n")
     print("| what | tamiz | beside | ratio | required | |\n|---|---|---|---|---|---|")
     missed = 0
-    for measure in (embedded, latency, http, memory, start_up, copies, score):
+    for measure in (embedded, latency, http, hop, memory, start_up, copies, score):
         if wanted and measure.__name__ not in wanted:
             continue
         with tempfile.TemporaryDirectory(dir=".") as folder:

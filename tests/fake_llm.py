@@ -93,8 +93,18 @@ def status(code: int, error: Any = None, **options: Any) -> Do:
 class FakeLLM:
     """The server: `async with FakeLLM(script) as llm` listens at `llm.base_url` and leaves nothing running."""
 
-    def __init__(self, script: Script | None = None) -> None:
+    def __init__(self, script: Script | None = None, *, capacity: int | None = None, queue: int = 0) -> None:
+        """Serve any number of calls at once, or `capacity`, with `queue` more waiting and a 503 for the rest."""
         self.script: Script = answer() if script is None else script
+        self.refused = 0
+        """Requests that found no place."""
+        self.served_at_once = 0
+        """Most requests that were being served at the same time."""
+        self._capacity = capacity
+        self._queue = queue
+        self._held = 0
+        self._serving = 0
+        self._places = asyncio.Semaphore(capacity or 1)
         self.requests: list[Request] = []
         self.connections = 0
         self.base_url = ""
@@ -150,6 +160,15 @@ class FakeLLM:
         self.requests.append(request)
         return request
 
+    async def _serve_in_turn(self, seconds: float) -> None:
+        self._held += 1
+        async with self._places:
+            self._serving += 1
+            self.served_at_once = max(self.served_at_once, self._serving)
+            await asyncio.sleep(seconds)
+            self._serving -= 1
+        self._held -= 1
+
     def _told(self, request: Request) -> Do:
         if isinstance(self.script, Do):
             return self.script
@@ -160,7 +179,13 @@ class FakeLLM:
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Give whether the connection is still good for another request."""
         do = self._told(request)
-        await asyncio.sleep(do.delay)
+        if self._capacity is None:
+            await asyncio.sleep(do.delay)
+        elif self._held >= self._capacity + self._queue:
+            self.refused += 1
+            do = status(503, {"message": "too many requests are waiting"})
+        else:
+            await self._serve_in_turn(do.delay)
         if do.close or do.raw is not None:
             writer.write(do.raw or b"")
             return False

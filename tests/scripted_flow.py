@@ -214,14 +214,18 @@ class Flow:
         fate: Fate | None = None,
         *,
         model: Model | None = None,
+        escalate: Model | None = None,
         max_calls: int | None = None,
+        give_up_after: float | None = None,
     ) -> EmbeddedHost:
         """Run one process until nothing is left, or until its fate. It is `Killed`, or returns."""
         fate = fate or Fate()
         answers, claims, deferrals = SqliteAnswers(state, clock), SqliteClaims(state), SqliteDeferrals(state)
         cache = make_cache("lru", self.cache_size, None, clock)
         endpoints = SqliteEndpoints(state)
-        fleet = Fleet([Endpoint(model or _Scripted(self, clock, fate), clock, self.concurrency)], clock=clock)
+        endpoint = Endpoint(model or _Scripted(self, clock, fate), clock, self.concurrency)
+        later = [] if escalate is None else [Endpoint(escalate, clock, self.concurrency)]
+        fleet = Fleet([endpoint], later, clock=clock, give_up_after=give_up_after)
         fleet.restore(await endpoints.states())
         generate = Generate(fleet, DEFAULT.render, clock, 0)
         plain: dict[str, Stage] = {

@@ -110,7 +110,7 @@ def test_a_kill_costs_no_more_calls_than_were_in_flight(tmp_path: Path) -> None:
 
 
 def test_a_budget_holds_across_kills(tmp_path: Path) -> None:
-    """Calls of killed runs count against `--max-calls` but for those that were in flight."""
+    """Each call is on record before it is made, so that not even kills make one more than `--max-calls`."""
     write_questions(tmp_path / "q.csv", [{"question": f"Question {n}?"} for n in range(200)])
     with serving(lambda request: answer(asked(request), delay=0.02)) as llm:
         command = ("run", "q.csv", "--model", model_url(llm), "--concurrency", "4", "--max-calls", "100")
@@ -120,4 +120,4 @@ def test_a_budget_holds_across_kills(tmp_path: Path) -> None:
                 assert run.kill()
         done = run_tamiz(*command, cwd=tmp_path)
         assert done.returncode == 4, done.stderr
-        assert 100 <= len(llm.requests) <= 100 + 2 * 4
+        assert 100 - 2 * 4 <= len(llm.requests) <= 100

@@ -42,7 +42,7 @@ class _Fleet(Fleet):
         return ticket
 
     def fail(self, name: str, failed: Failed = REFUSED) -> bool:
-        return self.named[name].failed(self.named[name].start(), failed)
+        return self.named[name].failed(self.named[name].start(), failed, "q")
 
 
 def test_the_first_that_is_up_is_asked() -> None:
@@ -131,19 +131,19 @@ def test_it_never_gives_up_unless_told() -> None:
     for _ in range(1000):
         fleet.clock.move(3600)
         endpoint, call = fleet.start()
-        assert endpoint.failed(call, REFUSED)
+        assert endpoint.failed(call, REFUSED, "q")
 
 
 def test_refusals_lower_the_limit_and_timeouts_too() -> None:
     fleet = _Fleet("a", ceiling=8)
     calls = [fleet.start() for _ in range(8)]
     for endpoint, call in calls[4:]:
-        assert not endpoint.failed(call, BUSY)
+        assert not endpoint.failed(call, BUSY, "q")
     assert fleet.named["a"].limit == 4
     for endpoint, call in calls[:4]:
         endpoint.answered(call, REPLY)
     endpoint, call = fleet.start()
-    endpoint.failed(call, Failed(FailureKind.TIMEOUT, "slow", sign=Sign.LOST))
+    endpoint.failed(call, Failed(FailureKind.TIMEOUT, "slow", sign=Sign.LOST), "q")
     assert fleet.named["a"].limit == 3
 
 

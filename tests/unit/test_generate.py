@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -219,3 +220,27 @@ def test_other_messages_are_none_of_its_business() -> None:
 
 def test_a_failure_reads_as_its_kind_and_reason() -> None:
     assert str(Failed(FailureKind.QUOTA, "come back tomorrow", retry_at=EPOCH)) == "quota: come back tomorrow"
+
+
+@given(QUESTION, st.integers(2, 9))
+def test_a_later_attempt_is_never_asked_like_one_before(request: LlmRequest, attempt: int) -> None:
+    """Also where a server takes neither temperature nor seed: the text differs, and tells nothing of the reference."""
+    model = _Recording()
+    stage = generate(model)
+    for each in (1, attempt, attempt + 1):
+        at_once(stage.handle(msgspec.structs.replace(request, attempt=each)))
+    texts = [prompt.text for prompt in model.prompts]
+    assert len(set(texts)) == 3
+    assert texts[0] == DEFAULT.render(request.title, request.content)
+    assert MARK not in "".join(texts)
+
+
+def test_the_tokens_of_a_call_are_reckoned_from_those_before() -> None:
+    """The densest prompt so far, and the longest answer so far or the longest that is allowed."""
+    clock = ManualClock()
+    model = _Recording(answer=Reply(text="x", model="m", prompt_tokens=10, completion_tokens=30))
+    stages = [Generate(fleet([model], clock=clock), "{}{}".format, clock, 0, max_tokens=most) for most in (None, 50)]
+    for stage, most in zip(stages, (30, 50), strict=True):
+        assert stage.tokens_at_most(requested()) is None
+        at_once(stage.handle(requested(title="x" * 20, content="")))
+        assert stage.tokens_at_most(requested(title="x" * 41, content="")) == 21 + most

@@ -96,8 +96,8 @@ class Endpoint:
         tokens = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
         self._allowance.told(reply.limits, call.place.number, self.in_flight, tokens)
 
-    def failed(self, call: Call, failed: Failed) -> bool:
-        """Take note of a failure; tell whether it is the endpoint's doing and counts for no question."""
+    def failed(self, call: Call, failed: Failed, question: str) -> bool:
+        """Take note that a call failed; tell whether that is the endpoint's doing and counts for no question."""
         if failed.sign is Sign.BUSY:
             self._limiter.refused(call.place)
         elif failed.kind is FailureKind.TIMEOUT:
@@ -106,7 +106,8 @@ class Endpoint:
             self._limiter.accepted(call.place)
         else:
             self._limiter.lost(call.place)
-        return self._outage.failed(failed, self._clock.time(), probe=call.probe, alone=self.in_flight == 0)
+        now, alone = self._clock.time(), self.in_flight == 0
+        return self._outage.failed(failed, now, question, probe=call.probe, alone=alone)
 
     def abandoned(self, call: Call) -> None:
         """Take note that nobody waits for the call any more."""

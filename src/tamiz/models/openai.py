@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Final, NoReturn
@@ -28,6 +29,9 @@ _KEEP_ALIVE: Final = 4.0  # seconds; below the 5 s after which common servers ha
 _OK: Final = 200
 _NO_LIST: Final = frozenset({404, 405, 501})
 _SEED_MASK: Final = 0x7FFF_FFFF  # what every server takes
+
+_TITLE: Final = re.compile(r"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
+_TITLE_WITHIN: Final = 2000  # characters of a page
 
 _UNSUPPORTED: Final = frozenset({"unsupported_value", "unsupported_parameter"})
 _OPTIONAL: Final = frozenset({"temperature", "seed", "max_tokens"})
@@ -248,9 +252,12 @@ class OpenAIModel:
         body: object = None
         with contextlib.suppress(aiohttp.ClientPayloadError, aiohttp.ClientOSError, Failed):
             data = await self._read(response)
-            text = data.decode(errors="replace")
-            body = "" if data[:200].lstrip().startswith(b"<") else text
-            body = plain(data)
+            try:
+                body = plain(data)
+            except Failed:
+                text = data.decode(errors="replace")
+                title = _TITLE.search(text[:_TITLE_WITHIN]) if text.lstrip().startswith("<") else None
+                body = title[1] if title else "" if text.lstrip().startswith("<") else text
         if response.status // 100 == 3:  # noqa: PLR2004 - HTTP's redirects
             body = "it redirects to " + response.headers.get("location", "nowhere").partition("?")[0]
         return read(response.status, body)

@@ -10,13 +10,17 @@ from tamiz.errors import Failed, FailureKind, Sign
 __all__ = ["Outage"]
 
 _ROW: Final = 5
-"""Failures with no answer between them that open the circuit, where one of them alone could be the call's own."""
+"""Failures with no answer between them that open the circuit, where one of them alone could be the call's own.
+
+Of failures that may be the fault of one question (500, a timeout) only those of different questions count, so that a
+few that the server cannot answer do not pass for an outage when they are all that is left.
+"""
 
 _NOBODYS_FAULT: Final = frozenset({Sign.UNREACHABLE, Sign.SPENT})
 
 _FIRST: Final = (1.0, 2.0)
 _SHORTEST: Final = 2.5
-_SHARE: Final = 1 / 8
+_SHARE: Final = 1 / 10
 _LONGEST: Final = 60.0
 _LONGEST_QUOTA: Final = 300.0
 
@@ -25,9 +29,9 @@ class Outage:
     """The circuit of one endpoint. Down, it lets nothing through but one probe at a time, at growing intervals.
 
     Opened by a quota that is used up, by nobody being there, or by a row of failures. Closed by a probe that is
-    answered. A stated time to try again is kept; where there is none, the next probe goes out after an eighth of the
+    answered. A stated time to try again is kept; where there is none, the next probe goes out after a tenth of the
     time that the outage has lasted (1 s, 2 s, then at least 2.5 s; at most 60 s, of a quota 300 s). So of the time that
-    an outage takes, at most an eighth is lost after its end, and an hour of it costs 87 probes.
+    an outage takes, at most a tenth is lost after its end, and an hour of it costs 94 probes.
 
     Times are seconds since the epoch, since they outlive the process. Pure: no clock, no I/O.
     """
@@ -37,7 +41,8 @@ class Outage:
         self.state = state
         self.probing = False
         """Whether a probe is out."""
-        self._row = 0
+        self._lost = 0  # in a row, since the last answer
+        self._suspects: set[str] = set()  # questions that failed since then
 
     @property
     def down(self) -> bool:
@@ -50,12 +55,13 @@ class Outage:
 
     def answered(self, *, probe: bool) -> None:
         """Take note of a call that the endpoint answered, with whatever."""
-        self._row = 0
+        self._lost = 0
+        self._suspects.clear()
         if probe:
             self.probing = False
             self.state = EndpointState(self.state.name)
 
-    def failed(self, failed: Failed, now: float, *, probe: bool, alone: bool) -> bool:
+    def failed(self, failed: Failed, now: float, question: str, *, probe: bool, alone: bool) -> bool:
         """Take note of a call that failed; tell whether that was the endpoint's doing, and so counts for no question.
 
         `alone` is whether no other call was in flight: a server that is too busy for a single one is no use.
@@ -64,17 +70,19 @@ class Outage:
             self.answered(probe=probe)
             return False
         was_down = self.down
-        self._row += alone or failed.sign is not Sign.BUSY
+        if failed.sign is Sign.ERROR or failed.kind is FailureKind.TIMEOUT:
+            self._suspects.add(question)
+        else:
+            self._lost += alone or failed.sign is not Sign.BUSY
         if probe:
             self.probing = False
         refuses_all = failed.sign is Sign.BUSY and alone and failed.retry_at is not None
-        if probe or was_down or refuses_all or failed.sign in _NOBODYS_FAULT or self._row >= _ROW:
+        if probe or was_down or refuses_all or failed.sign in _NOBODYS_FAULT or self._row() >= _ROW:
             self._open(failed, now, again=probe)
-        if failed.sign in _NOBODYS_FAULT or refuses_all:
-            return True
-        # where one question is failed (500) or takes too long, it may be the question: that always counts, so that the
-        # last one of a run cannot keep it for ever
-        return was_down and failed.sign is not Sign.ERROR and failed.kind is not FailureKind.TIMEOUT
+        return was_down or refuses_all or failed.sign in _NOBODYS_FAULT
+
+    def _row(self) -> int:
+        return self._lost + len(self._suspects)
 
     def _open(self, failed: Failed, now: float, *, again: bool) -> None:
         before = self.state

@@ -105,7 +105,7 @@ class Generate:
         try:
             reply = await self._ask(endpoint, event)
         except Failed as failed:
-            outage = endpoint.failed(call, failed)
+            outage = endpoint.failed(call, failed, event.message_id)
             retry_at = self._fleet.opens_at(event.attempt) if outage else None
             outcome: LlmResponse | LlmError = LlmError(
                 **tried_of(event),
