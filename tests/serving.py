@@ -15,9 +15,9 @@ MODEL: Final = "fake-1"
 
 
 @contextlib.contextmanager
-def serving(script: Script | None = None) -> Iterator[FakeLLM]:
+def serving(script: Script | None = None, **options: int | None) -> Iterator[FakeLLM]:
     """Run the server for as long as the block; its `requests` may be read from here at any time."""
-    llm = FakeLLM(script)
+    llm = FakeLLM(script, **options)  # type: ignore[arg-type]  # as they are named there
     loop = asyncio.new_event_loop()
     listening, stop = threading.Event(), asyncio.Event()
 

@@ -196,3 +196,36 @@ def test_an_escalation_that_is_down_keeps_nobody_else() -> None:
     assert max(cheap.calls) <= 2 * 300 / IN_FLIGHT
     assert sum(call < 3600 for call in strong.calls) <= IN_FLIGHT + 105
     assert sum(call >= 3600 for call in strong.calls) == 150
+
+
+class _Creeping:
+    """A clock that moves on a little each time it is looked at, and for which every alarm rings a little early."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._crept = 0.0
+
+    def time(self) -> float:
+        self._crept += 1e-5
+        return EPOCH + (self._clock.time() - EPOCH) * 0.99 + self._crept
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
+@pytest.mark.parametrize("lasts", [10 + n * 3e-5 for n in range(20)])
+def test_an_endpoint_that_opens_between_two_looks_is_not_missed(lasts: float) -> None:
+    """Whenever the pause ends, also just after the host looked for room and before it decided how long to wait."""
+    flow = flow_of(3)
+
+    async def main(clock: Clock) -> dict[str, int]:
+        creeping = _Creeping(clock)
+        with StateFile(":memory:") as state:
+            server = _Server(creeping, out(0, lasts, Sign.SPENT, stated=True))
+            await flow.live(state, creeping, model=server)
+            return outcomes(state)
+
+    assert on_virtual_time(main) == {"accepted": 3}

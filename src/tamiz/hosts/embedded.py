@@ -71,6 +71,7 @@ class EmbeddedHost:
         self._commits = Commits(state, clock, listener)
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._short_of_room = False  # whether that kept calls from being started
         self._held: deque[Delivery] = deque()  # received, and waiting for a place or a part of the budget
         self._failure: BaseException | None = None
         self._stopping = False
@@ -228,7 +229,10 @@ class EmbeddedHost:
             if self._free_slots() <= len(ready):
                 return
             yield self._held.popleft()
-        while self._free_slots() > len(ready) and len(self._held) < self._concurrency and self._calling.room() > 0:
+        while self._free_slots() > len(ready) and len(self._held) < self._concurrency:
+            self._short_of_room = self._calling.room() <= 0
+            if self._short_of_room:
+                return
             delivery = self._bus.receive("generate")
             if delivery is None:
                 return
@@ -309,8 +313,11 @@ class EmbeddedHost:
         waits = [] if at_most is None else [at_most]
         if self._next_due is not None and self._room_for() > 0:
             waits.append(self._next_due - self._clock.time())
-        if (self._held or self._bus.waiting("generate")) and (opening := self._calling.next_opening()) is not None:
-            waits.append(opening - self._clock.time())
+        if self._held or self._bus.waiting("generate"):
+            if (opening := self._calling.next_opening()) is not None:
+                waits.append(opening - self._clock.time())
+            if self._short_of_room and self._calling.room() > 0:  # it opened since then
+                waits.append(0)
         if self._stop_by is not None:
             waits.append(self._stop_by - self._clock.monotonic())
         alarm = asyncio.get_running_loop().call_later(max(min(waits), 0), self._wake.set) if waits else None

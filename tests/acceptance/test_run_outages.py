@@ -1,0 +1,144 @@
+"""`tamiz run` while its model's server is down, out of quota, or has no place: what it says, and what it costs."""
+
+import json
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_llm import FakeLLM, Request, answer, status
+from rows import rows_of, write_questions
+from running import run_tamiz
+from serving import asked, model_url, serving
+from started import started
+
+COUNT = 30
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Question {n}?"} for n in range(COUNT)])
+    return tmp_path
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    done = run_tamiz("status", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, Any] = json.loads(done.stdout)
+    return counts
+
+
+def test_a_spent_quota_pauses_the_model_and_is_seen_from_outside(folder: Path) -> None:
+    """One refusal, no call until the stated time, also by another process; `tamiz status` shows it meanwhile."""
+    until = time.monotonic() + 3.0
+
+    def script(request: Request) -> Any:
+        left = until - time.monotonic()
+        if len(llm.requests) > 5 and left > 0:
+            return status(429, {"code": "insufficient_quota"}, headers={"retry-after-ms": str(int(left * 1000) + 1)})
+        return answer(asked(request))
+
+    with serving(script) as llm:
+        command = ("run", "q.csv", "--model", model_url(llm), "--concurrency", "2", "--out", "rows.jsonl")
+        with started(*command, cwd=folder) as run:
+            run.until(lambda: len(llm.requests) > 5 and status_of(folder)["endpoints"], "the pause")
+            (endpoint,) = status_of(folder)["endpoints"]
+            assert (endpoint["name"], endpoint["kind"]) == (model_url(llm), "quota")
+            assert 0 < endpoint["opens_at"] - time.time() <= 3
+            text = run_tamiz("status", cwd=folder).stdout
+            assert f"endpoints  {model_url(llm)}: out of quota for" in text
+            assert run.kill()
+        before = len(llm.requests)
+        assert before <= 7
+        done = run_tamiz(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert f"tamiz: {model_url(llm)}: out of quota for" in done.stderr
+        assert time.monotonic() >= until
+        # those that the first process had in flight when it was killed may be made again
+        assert len(llm.requests) <= COUNT + 2 + 2
+    assert {row["outcome"] for row in rows_of((folder / "rows.jsonl").read_text())} == {"accepted"}
+    assert status_of(folder)["endpoints"] == []
+
+
+def test_a_server_that_comes_back_is_found(folder: Path) -> None:
+    """Nothing listens for a while: no question fails, however few retries it has."""
+    with serving() as gone:
+        url = model_url(gone)
+        port = int(url.rpartition("/v1")[0].rpartition(":")[2])
+    with started("run", "q.csv", "--model", url, "--retries", "0", "--out", "rows.jsonl", cwd=folder) as run:
+        run.until(lambda: "questions wait" in run.stderr.read_text(), "the notice")
+        with serving(lambda request: answer(asked(request)), port=port):
+            code, stderr = run.end(within=30)
+    assert code == 0, stderr
+    rows = rows_of((folder / "rows.jsonl").read_text())
+    assert [row["id"] for row in rows] == [str(n) for n in range(COUNT)]
+    assert {row["outcome"] for row in rows} == {"accepted"}
+
+
+def test_an_interrupt_while_the_model_is_down_ends_at_once(folder: Path) -> None:
+    with serving() as gone:
+        url = model_url(gone)
+    with started("run", "q.csv", "--model", url, cwd=folder) as run:
+        run.until(lambda: "questions wait" in run.stderr.read_text(), "the notice")
+        run.process.send_signal(signal.SIGINT)
+        code, stderr = run.end(within=5)
+    assert code == 130
+    assert "interrupted: the same command goes on from here" in stderr
+
+
+def test_failover_goes_on_while_the_first_model_is_down(folder: Path) -> None:
+    """The second one answers, and the first is called by probes alone."""
+    with serving() as gone:
+        down = model_url(gone)
+    with serving(lambda request: answer(asked(request), delay=0.01)) as llm:
+        done = run_tamiz("run", "q.csv", "--model", down, "--model", model_url(llm), "--retries", "0", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert len(llm.requests) == COUNT
+    assert {row["model"] for row in rows_of(done.stdout)} == {llm_name(llm)}
+
+
+def test_a_full_server_is_not_pestered(folder: Path) -> None:
+    """With four places and two waiting, thirty questions cost little more than thirty calls, and none fails."""
+    with serving(answer("It is so.", delay=0.03), capacity=4, queue=2) as llm:
+        done = run_tamiz("run", "q.csv", "--model", model_url(llm), cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert llm.refused <= 16
+        assert len(llm.requests) == COUNT + llm.refused
+
+
+def test_cost_and_what_was_saved_are_told(folder: Path) -> None:
+    """By the prices in `tamiz.toml`, over all runs on the state file."""
+    write_questions(folder / "twice.csv", [{"question": f"Question {n % 10}?"} for n in range(20)])
+    with serving() as llm:  # seven tokens in, three out
+        (folder / "tamiz.toml").write_text(f'[prices."{llm_name(llm)}"]\ninput = 100\noutput = 1000\n')
+        command = ("run", "twice.csv", "--model", model_url(llm), "--out", "rows.jsonl", "--json")
+        for _ in range(2):
+            done = run_tamiz(*command, cwd=folder)
+            assert done.returncode == 0, done.stderr
+            summary = json.loads(done.stdout)
+            assert summary["cost"] == pytest.approx(10 * (7 * 100 + 3 * 1000) / 1e6)
+            assert summary["saved_cost"] == pytest.approx(summary["cost"])
+            assert "model calls  10 (" in done.stderr
+            assert ", $0.0370\n" in done.stderr
+            assert ", about $0.0370\n" in done.stderr
+
+
+def llm_name(llm: FakeLLM) -> str:
+    return model_url(llm).rpartition("#")[2]
+
+
+def test_a_rule_of_ones_own_decides(folder: Path) -> None:
+    """A `[[refusal]]` of tamiz.toml comes before all others; a wrong one is refused before anything runs."""
+    (folder / "tamiz.toml").write_text('[[refusal]]\nkind = "invalid"\nstatus = [429]\nmessage = "no such luck"\n')
+    with serving(status(429, {"message": "No such luck today."})) as llm:
+        done = run_tamiz("run", "q.csv", "--model", model_url(llm), "--limit", "3", cwd=folder)
+        assert done.returncode == 3
+        assert len(llm.requests) == 3
+        assert {row["reason"].endswith("429: No such luck today.") for row in rows_of(done.stdout)} == {True}
+        (folder / "tamiz.toml").write_text('[[refusal]]\nkind = "sometimes"\n')
+        done = run_tamiz("run", "q.csv", "--model", model_url(llm), cwd=folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "'sometimes'" in done.stderr
+        assert "overload, quota, timeout, invalid, fatal, stop" in done.stderr
