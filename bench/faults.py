@@ -1,8 +1,9 @@
 """`make faults`: what becomes of questions while a provider misbehaves, with tamiz and with what else one would take.
 
-Each scenario of `faulty.py` is run by each client against a server of its own. A cell is: right answers / wrong ones
-(text that is no answer, taken for one) / questions given up; then the calls made and the seconds taken. Exits with 1
-where tamiz misses what is required of it. Arguments: the scenarios to run; none is all.
+Each scenario of `faulty.py` is run by each client against a server of its own; with LITELLM_PYTHON, the interpreter of
+an environment that has litellm, tenacity, uvloop and openai, also by LiteLLM's Router. A cell is: right answers / wrong
+ones (text that is no answer, taken for one) / questions given up; then the calls made and the seconds taken. Exits with
+1 where tamiz misses what is required of it. Arguments: the scenarios to run; none is all.
 """
 
 import json
@@ -23,6 +24,10 @@ from faulty import SCENARIOS, SERVICE, answer_to, draw
 
 HERE = Path(__file__).parent
 PEERS = {"openai": "openai SDK", "tenacity": "aiohttp + tenacity"}
+PYTHONS = {"openai": sys.executable, "tenacity": sys.executable}
+if "LITELLM_PYTHON" in os.environ:  # no dependency of this project: it needs an environment of its own
+    PEERS["litellm"] = "LiteLLM Router"
+    PYTHONS["litellm"] = os.environ["LITELLM_PYTHON"]
 
 
 class Ran(NamedTuple):
@@ -99,7 +104,7 @@ def with_peer(client: str, plan: Plan) -> Ran:
     with serving(plan.scenario) as port:
         arguments = [client, str(port), str(plan.questions), str(plan.concurrency)]
         done = subprocess.run(
-            [sys.executable, str(HERE / "peers.py"), *arguments], capture_output=True, text=True, check=True
+            [PYTHONS[client], str(HERE / "peers.py"), *arguments], capture_output=True, text=True, check=True
         )
         told = json.loads(done.stdout)
         return judged(told["answers"], plan.questions, told["seconds"], stats_of(port))

@@ -1,11 +1,13 @@
-"""What others do with the same questions: `peers.py openai|tenacity PORT COUNT CONCURRENCY` prints answers as JSON.
+"""What others do with the same questions: `peers.py CLIENT PORT COUNT CONCURRENCY` prints their answers as JSON.
 
-Each is written as its documentation shows, with its defaults: the openai SDK (2 retries), and aiohttp with tenacity (3
-retries, exponential).
+Each is written as its documentation shows: `openai`, the SDK with its defaults (2 retries); `tenacity`, aiohttp with 3
+retries at random exponential delays; `litellm`, its Router with num_retries 3.
 """
 
 import asyncio
+import importlib
 import json
+import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -59,7 +61,22 @@ async def bare(port: int, work: Callable[[Ask], Awaitable[Any]]) -> None:
         await work(ask)
 
 
-CLIENTS = {"openai": with_openai, "tenacity": with_tenacity, "bare": bare}
+async def with_litellm(port: int, work: Callable[[Ask], Awaitable[Any]]) -> None:
+    litellm: Any = importlib.import_module("litellm")  # in an environment of its own
+    litellm.suppress_debug_info = True
+    logging.disable(logging.CRITICAL)
+    parameters = {"model": "openai/bench", "api_base": f"http://127.0.0.1:{port}/v1", "api_key": "none"}
+    router = litellm.Router(model_list=[{"model_name": "bench", "litellm_params": parameters}], num_retries=3)
+
+    async def ask(question: str) -> str | None:
+        completion = await router.acompletion(model="bench", messages=[{"role": "user", "content": question}])
+        answer: str | None = completion.choices[0].message.content
+        return answer
+
+    await work(ask)
+
+
+CLIENTS = {"openai": with_openai, "tenacity": with_tenacity, "litellm": with_litellm, "bare": bare}
 
 
 async def main(client: str, port: int, numbers: list[int], concurrency: int) -> None:
