@@ -1,7 +1,7 @@
 """The whole flow on the embedded host, with a model that follows a script and a process that can die at any point."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ from tamiz.clock import Clock
 from tamiz.effects import Effects, Stage
 from tamiz.errors import Failed, FailureKind
 from tamiz.hosts.embedded import EmbeddedHost
+from tamiz.hosts.seams import Calling
 from tamiz.hosts.spending import Budget, Spending
 from tamiz.identity import cache_key
 from tamiz.messages import Event, Outcome, QuestionAsked
@@ -217,6 +218,7 @@ class Flow:
         escalate: Model | None = None,
         max_calls: int | None = None,
         give_up_after: float | None = None,
+        calling: Callable[[Generate], Calling] = lambda generate: generate,
     ) -> EmbeddedHost:
         """Run one process until nothing is left, or until its fate. It is `Killed`, or returns."""
         fate = fate or Fate()
@@ -244,7 +246,7 @@ class Flow:
             deferrals=deferrals,
             endpoints=endpoints,
             stages=stages,
-            calling=generate,
+            calling=calling(generate),
             concurrency=self.concurrency,
             spending=Spending(state, Budget(calls=max_calls)),
             clock=clock,

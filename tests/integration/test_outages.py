@@ -14,6 +14,7 @@ from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, GaveUp, Sign
 from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.models.base import Prompt, Reply
+from tamiz.stages.generate import Generate
 from tamiz.statefile import StateFile
 
 COUNT = 200
@@ -198,34 +199,29 @@ def test_an_escalation_that_is_down_keeps_nobody_else() -> None:
     assert sum(call >= 3600 for call in strong.calls) == 150
 
 
-class _Creeping:
-    """A clock that moves on a little each time it is looked at, and for which every alarm rings a little early."""
+class _Opening(Generate):
+    """Has no room for so many looks; until then it says that there will be some in a second."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._crept = 0.0
+    def __init__(self, generate: Generate, looks: int) -> None:
+        vars(self).update(vars(generate))
+        self._looks = looks
 
-    def time(self) -> float:
-        self._crept += 1e-5
-        return EPOCH + (self._clock.time() - EPOCH) * 0.99 + self._crept
+    def room(self) -> int:
+        self._looks -= 1
+        return 0 if self._looks >= 0 else super().room()
 
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
+    def next_opening(self) -> float | None:
+        return self._clock.time() + 1 if self._looks > 0 else None
 
 
-@pytest.mark.parametrize("lasts", [10 + n * 3e-5 for n in range(20)])
-def test_an_endpoint_that_opens_between_two_looks_is_not_missed(lasts: float) -> None:
-    """Whenever the pause ends, also just after the host looked for room and before it decided how long to wait."""
-    flow = flow_of(3)
+@pytest.mark.parametrize("looks", range(20))
+def test_an_endpoint_that_opens_between_two_looks_is_not_missed(looks: int) -> None:
+    """Also just after the host found no room, and before it asks how long to wait."""
+    flow = flow_of(1)
 
     async def main(clock: Clock) -> dict[str, int]:
-        creeping = _Creeping(clock)
         with StateFile(":memory:") as state:
-            server = _Server(creeping, out(0, lasts, Sign.SPENT, stated=True))
-            await flow.live(state, creeping, model=server)
+            await flow.live(state, clock, calling=lambda generate: _Opening(generate, looks))
             return outcomes(state)
 
-    assert on_virtual_time(main) == {"accepted": 3}
+    assert on_virtual_time(main) == {"accepted": 1}
