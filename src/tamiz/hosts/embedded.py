@@ -203,15 +203,18 @@ class EmbeddedHost:
                 self._held.appendleft(delivery)
                 self.budget_spent = self._spending.spent(tokens)
                 break
-            call = self._calling.admit(delivery.event)
-            if call is not None and not isinstance(call, Effects):
-                ready.append((delivery, call, tokens))
-                continue
-            self._spending.release(tokens)
+            call: Callable[[], Awaitable[Effects]] | Effects | None = None
+            try:
+                call = self._calling.admit(delivery.event)
+            finally:
+                if call is None or isinstance(call, Effects):
+                    self._spending.release(tokens)
             if call is None:
                 self._held.append(delivery)
-            else:
+            elif isinstance(call, Effects):
                 await self._apply(delivery, call)
+            else:
+                ready.append((delivery, call, tokens))
         if ready and self._spending.limited:
             self._commit()  # what a call may cost is on record before it is made
         for delivery, call, tokens in ready:

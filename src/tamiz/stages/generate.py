@@ -20,6 +20,8 @@ _HINT: Final = (
     "\n\n(Attempt {attempt}: an earlier answer was not good enough. Answer again, differently: correct, complete and "
     "to the point.)"
 )
+_USUAL_DENSITY: Final = 0.25
+"""Tokens a character, where a server does not say how many there were."""
 _SHORT_WAIT: Final = 0.25
 """Seconds until a call is tried again that nobody had a place for."""
 
@@ -103,7 +105,8 @@ class Generate:
         before = endpoint.state
         started = self._clock.monotonic()
         try:
-            reply = await self._ask(endpoint, event)
+            text = self._text(event)
+            reply = await self._ask(endpoint, event, text)
         except Failed as failed:
             outage = endpoint.failed(call, failed, event.message_id)
             retry_at = self._fleet.opens_at(event.attempt) if outage else None
@@ -122,9 +125,7 @@ class Generate:
             raise
         else:
             endpoint.answered(call, reply)
-            self._longest = max(self._longest, reply.completion_tokens or 0)
-            characters = self._frame + len(self._text(event))
-            self._density = max(self._density, (reply.prompt_tokens or 0) / max(characters, 1))
+            self._learn(text, reply)
             outcome = LlmResponse(
                 **tried_of(event),
                 llm_answer=reply.text,
@@ -137,12 +138,18 @@ class Generate:
         changed = () if endpoint.state is before else (endpoint.state,)
         return Effects(emit=(outcome,), endpoints=changed)
 
-    async def _ask(self, endpoint: Endpoint, event: LlmRequest) -> Reply:
+    async def _ask(self, endpoint: Endpoint, event: LlmRequest, text: str) -> Reply:
         model = endpoint.model
         if isinstance(model, Simulator):
-            text = self._render(event.title, event.content)
-            return await model.simulate(text, event.best_answer, event.attempt, event.retry)
-        return await model.ask(Prompt(text=self._text(event), attempt=event.attempt, seed=self._seed_of(event)))
+            unhinted = self._render(event.title, event.content)
+            return await model.simulate(unhinted, event.best_answer, event.attempt, event.retry)
+        return await model.ask(Prompt(text=text, attempt=event.attempt, seed=self._seed_of(event)))
+
+    def _learn(self, text: str, reply: Reply) -> None:
+        characters = self._frame + len(text)
+        prompt_tokens = reply.prompt_tokens or characters * _USUAL_DENSITY
+        self._density = max(self._density, prompt_tokens / max(characters, 1))
+        self._longest = max(self._longest, reply.completion_tokens or math.ceil(len(reply.text) * _USUAL_DENSITY))
 
     def _text(self, event: LlmRequest) -> str:
         text = self._render(event.title, event.content)
