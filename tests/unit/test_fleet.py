@@ -169,3 +169,23 @@ def test_a_call_that_nobody_waits_for_frees_its_place_and_its_probe() -> None:
     assert fleet.admit(1, 0) is None
     endpoint.abandoned(call)
     assert fleet.start()[0] is endpoint
+
+
+def test_a_rate_limit_that_is_used_up_pauses_the_endpoint_after_a_few_calls() -> None:
+    """Not one call for each place, when all that is sent is refused until a stated time."""
+    fleet = _Fleet("a", ceiling=16)
+    in_flight = [fleet.start() for _ in range(16)]
+    later = Failed(FailureKind.OVERLOAD, "429: tokens per minute", sign=Sign.BUSY, retry_at=EPOCH + 20)
+    refused = 0
+    while fleet.room() or in_flight:
+        if fleet.room():
+            endpoint, call = fleet.start()
+            endpoint.failed(call, later, f"q{refused}")
+            refused += 1
+        else:
+            endpoint, call = in_flight.pop(0)
+            endpoint.answered(call, REPLY)
+        if fleet.named["a"].blocked:
+            break
+    assert refused <= 5
+    assert fleet.opens_at(1) == EPOCH + 20

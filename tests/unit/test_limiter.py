@@ -137,3 +137,33 @@ def test_nothing_but_refusals_leaves_one_call() -> None:
         limiter.refused(limiter.start())
     assert limiter.limit == 1
     assert limiter.in_flight == 0
+
+
+def test_a_server_that_takes_nothing_more_is_known_after_a_few_calls() -> None:
+    """Also while it works on many that it took before: whatever was sent since the first refusal was refused."""
+    limiter = Limiter(64, 64)
+    held = [limiter.start() for _ in range(32)]
+    limiter.refused(limiter.start())
+    for _ in range(2):
+        limiter.accepted(held.pop())
+        limiter.refused(limiter.start())
+        assert not limiter.takes_nothing
+    limiter.refused(limiter.start())
+    assert limiter.takes_nothing
+    limiter.start()
+    assert not limiter.takes_nothing, "this one it holds, as far as anybody knows"
+
+
+def test_a_server_that_takes_most_is_never_thought_to_take_nothing() -> None:
+    rng = random.Random(3)
+    limiter = Limiter(64, 64)
+    held: list[Place] = []
+    for _ in range(5000):
+        place = limiter.start()
+        if rng.random() < 0.2:
+            limiter.refused(place)
+            assert not limiter.takes_nothing or len(held) == 0
+        else:
+            held.append(place)
+        if len(held) >= 32:
+            limiter.accepted(held.pop(0))

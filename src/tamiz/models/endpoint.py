@@ -106,8 +106,8 @@ class Endpoint:
             self._limiter.accepted(call.place)
         else:
             self._limiter.lost(call.place)
-        now, alone = self._clock.time(), self.in_flight == 0
-        return self._outage.failed(failed, now, question, probe=call.probe, alone=alone)
+        now, for_all = self._clock.time(), self._limiter.takes_nothing
+        return self._outage.failed(failed, now, question, probe=call.probe, for_all=for_all)
 
     def abandoned(self, call: Call) -> None:
         """Take note that nobody waits for the call any more."""

@@ -9,6 +9,7 @@ import msgspec
 __all__ = ["Limiter", "Place"]
 
 _MOST_PATIENT: Final = 1024
+_A_FEW: Final = 3
 _REMEMBERED: Final = 200
 """Calls whose fate is remembered."""
 _REFUSED_WHEN_FULL: Final = 0.6
@@ -54,12 +55,24 @@ class Limiter:
         self._patience = 1
         self._accepted = 0
         self._burst_ends = 0  # calls from this number on were started after the last refusal beyond `proven`
+        self._refused_from: int | None = (
+            None  # the number of the next call after a refusal, until one of those is accepted
+        )
+        self._refused_since = 0  # how many of those were refused
         self._doubted: int | None = None  # the level of it, as long as that burst has still to show what it meant
 
     @property
     def in_flight(self) -> int:
         """How many calls are in flight."""
         return len(self._places)
+
+    @property
+    def takes_nothing(self) -> bool:
+        """Whether the server refuses whatever it is sent: a call with no other in flight, or the last few, one and all."""
+        if not self._places:
+            return True
+        newest = next(reversed(self._places))
+        return self._refused_since >= _A_FEW and self._refused_from is not None and newest < self._refused_from
 
     def start(self) -> Place:
         """Take note that a call starts, whether there was room for it or not."""
@@ -77,6 +90,8 @@ class Limiter:
             if self._doubted is None or place.level >= self._doubted:
                 self._patience = max(self._patience // 4, 1)
                 self._doubted = None
+        if self._refused_from is not None and place.number >= self._refused_from:
+            self._refused_from = None
         if self.limit < self._proven:
             self.limit += 1
         elif 2 * place.level > self.limit and self._may_try():
@@ -92,6 +107,9 @@ class Limiter:
         self._fates.append((place.level, False))
         self._end(place)
         self.limit = max(min(self.limit, len(self._places)), 1)
+        if self._refused_from is None:
+            self._refused_from, self._refused_since = self._started, 0
+        self._refused_since += place.number >= self._refused_from
         if place.level <= 1 or self._takes(place.level, self._started):
             return
         self._proven = min(self._proven, place.level - 1)

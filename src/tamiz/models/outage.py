@@ -61,10 +61,10 @@ class Outage:
             self.probing = False
             self.state = EndpointState(self.state.name)
 
-    def failed(self, failed: Failed, now: float, question: str, *, probe: bool, alone: bool) -> bool:
+    def failed(self, failed: Failed, now: float, question: str, *, probe: bool, for_all: bool) -> bool:
         """Take note of a call that failed; tell whether that was the endpoint's doing, and so counts for no question.
 
-        `alone` is whether no other call was in flight: a server that is too busy for a single one is no use.
+        `for_all` is whether a server that is busy takes no call at all; then it is of no use for now.
         """
         if failed.sign is Sign.ALIVE:
             self.answered(probe=probe)
@@ -73,10 +73,10 @@ class Outage:
         if failed.sign is Sign.ERROR or failed.kind is FailureKind.TIMEOUT:
             self._suspects.add(question)
         else:
-            self._lost += alone or failed.sign is not Sign.BUSY
+            self._lost += for_all or failed.sign is not Sign.BUSY
         if probe:
             self.probing = False
-        refuses_all = failed.sign is Sign.BUSY and alone and failed.retry_at is not None
+        refuses_all = failed.sign is Sign.BUSY and for_all and failed.retry_at is not None
         if probe or was_down or refuses_all or failed.sign in _NOBODYS_FAULT or self._row() >= _ROW:
             self._open(failed, now, again=probe)
         return was_down or refuses_all or failed.sign in _NOBODYS_FAULT
