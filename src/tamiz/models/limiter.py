@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["Limiter", "Place"]
 
 _MOST_PATIENT: Final = 1024
-_A_FEW: Final = 3
+_A_FEW: Final = 5
 _REMEMBERED: Final = 200
 """Calls whose fate is remembered."""
 _REFUSED_WHEN_FULL: Final = 0.6
@@ -55,9 +55,7 @@ class Limiter:
         self._patience = 1
         self._accepted = 0
         self._burst_ends = 0  # calls from this number on were started after the last refusal beyond `proven`
-        self._refused_from: int | None = (
-            None  # the number of the next call after a refusal, until one of those is accepted
-        )
+        self._refused_from: int | None = None  # calls from this number on were started after the first of some refusals
         self._refused_since = 0  # how many of those were refused
         self._doubted: int | None = None  # the level of it, as long as that burst has still to show what it meant
 
@@ -68,7 +66,7 @@ class Limiter:
 
     @property
     def takes_nothing(self) -> bool:
-        """Whether the server refuses whatever it is sent: a call with no other in flight, or the last few, one and all."""
+        """Whether the server refuses all that it is sent: a call with no other in flight, or the last few of them."""
         if not self._places:
             return True
         newest = next(reversed(self._places))
