@@ -30,6 +30,7 @@ __all__ = [
     "dead",
     "errors",
     "failed",
+    "regeneration",
     "requested",
     "requests",
     "responded",
@@ -70,6 +71,10 @@ def asked(message_id: str = "m1", cache_key: str = "k1", **changes: Any) -> Ques
 
 def requested(**changes: Any) -> LlmRequest:
     return LlmRequest(**{**QUESTION, **changes})
+
+
+def regeneration(**changes: Any) -> RegenerationRequest:
+    return RegenerationRequest(**{**QUESTION, "refused": scored(), **changes})
 
 
 def responded(**changes: Any) -> LlmResponse:

@@ -32,6 +32,8 @@ class EndpointState(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
     probes: int = 0
     """Calls that were tried since then."""
+    account: str = ""
+    """A digest of the server's address and the key: another account's state says nothing."""
 
 
 class Effects(msgspec.Struct, frozen=True, gc=False):

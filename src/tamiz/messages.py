@@ -118,6 +118,9 @@ class _Tried(Message, frozen=True, kw_only=True, gc=False):
 class LlmRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_request"):
     """A model is to answer the question."""
 
+    avoid: str = ""
+    """The model whose call failed just before, where another one is to be asked at once."""
+
 
 class LlmResponse(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_response"):
     """A model answered."""
@@ -145,6 +148,8 @@ class LlmError(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_error"):
     latency_ms: float
     tokens: int | None = None
     """What the call used up all the same, where that is known."""
+    sent: bool = True
+    """Whether there was anybody to take the call."""
 
 
 class RegenerationRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="regeneration_request"):

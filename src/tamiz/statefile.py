@@ -53,7 +53,7 @@ CREATE TABLE deferrals (
 CREATE INDEX deferrals_by_due ON deferrals (due);
 CREATE TABLE endpoints (
     name TEXT PRIMARY KEY, since REAL NOT NULL, opens_at REAL NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL,
-    probes INTEGER NOT NULL
+    probes INTEGER NOT NULL, account TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE usage (
     model TEXT PRIMARY KEY, calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL

@@ -142,7 +142,7 @@ def test_a_server_that_is_down_is_named(folder: Path) -> None:
     assert "Traceback" not in done.stderr
     first, last = done.stderr.splitlines()
     assert first.startswith(f"tamiz: {model}: down for 0 s (no connection to 127.0.0.1:{port}: Connection refused)")
-    assert "5 questions wait" in first
+    assert first.endswith("questions wait")
     assert last.startswith(f"tamiz: gave up, as --give-up-after says: {model}: no connection to 127.0.0.1:{port}")
     assert last.endswith("the same command goes on from here")
 

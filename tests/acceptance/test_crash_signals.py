@@ -85,7 +85,7 @@ def test_a_hanging_call_does_not_keep_an_interrupted_run(folder: Path, hanging: 
 
 
 def test_a_second_interrupt_abandons_at_once(folder: Path, hanging: FakeLLM) -> None:
-    """Ctrl-C twice does not wait for calls in flight; what was answered is kept all the same."""
+    """Ctrl-C twice does not wait for calls in flight, and says so; what was answered is kept all the same."""
     with started("run", "q.csv", "--model", model_url(hanging), "--concurrency", "4", cwd=folder) as run:
         run.until(lambda: len(hanging.requests) == 14, "calls that hang")
         for _ in range(2):
@@ -94,6 +94,7 @@ def test_a_second_interrupt_abandons_at_once(folder: Path, hanging: FakeLLM) -> 
         code, stderr = run.end(within=4)
     assert code == 130
     assert INTERRUPTED in stderr
+    assert "of 4 calls in flight 0 ended in time and 4 were given up" in stderr
     assert len(rows_of(run.stdout.read_text())) == 10
 
 

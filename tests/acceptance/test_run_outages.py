@@ -1,6 +1,7 @@
 """`tamiz run` while its model's server is down, out of quota, or has no place: what it says, and what it costs."""
 
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -142,3 +143,62 @@ def test_a_rule_of_ones_own_decides(folder: Path) -> None:
         assert (done.returncode, done.stdout) == (2, "")
         assert "'sometimes'" in done.stderr
         assert "overload, quota, timeout, invalid, fatal, stop" in done.stderr
+
+
+def test_a_refused_key_and_a_server_that_is_down_cost_no_budget(folder: Path) -> None:
+    """What nobody took is not paid for: with the right key, or when the server is back, the budget is as it was."""
+    with serving(status(401, {"message": "Incorrect API key provided"})) as llm:
+        command = ("run", "q.csv", "--model", model_url(llm), "--max-calls", str(COUNT), "--out", "rows.jsonl")
+        assert run_tamiz(*command, cwd=folder).returncode == 1
+        llm.script = answer("It is so.")
+        done = run_tamiz(*command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    with serving() as gone:
+        url = model_url(gone)
+        port = int(url.rpartition("/v1")[0].rpartition(":")[2])
+    again = ("run", "q.csv", "--model", url, "--max-calls", str(COUNT), "--state", "b.db", "--out", "rows.jsonl")
+    assert run_tamiz(*again, "--give-up-after", "1500ms", cwd=folder).returncode == 1
+    with serving(answer("It is so."), port=port):
+        done = run_tamiz(*again, cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_one_question_that_breaks_the_server_does_not_keep_the_run(folder: Path) -> None:
+    """A gateway says 502 to it each time: it fails after its retries, and the others are answered."""
+
+    def script(request: Request) -> Any:
+        return status(502, "<html>bad gateway</html>") if asked(request) == "Question 7?" else answer(asked(request))
+
+    with serving(script) as llm:
+        done = run_tamiz("run", "q.csv", "--model", model_url(llm), "--retries", "2", cwd=folder)
+        assert len(llm.requests) == COUNT + 2
+    assert done.returncode == 3, done.stderr
+    assert [row["id"] for row in rows_of(done.stdout) if row["outcome"] != "accepted"] == ["7"]
+
+
+def test_waiting_for_an_escalation_that_is_down_takes_no_time_of_the_processor(folder: Path) -> None:
+    """Also when its time is up and only calls to the first model are under way."""
+    with serving() as gone:
+        down = model_url(gone)
+    write_questions(folder / "r.csv", [{"question": f"Question {n}?", "reference": "It is so."} for n in range(6)])
+
+    def script(request: Request) -> Any:
+        return answer("No idea.") if asked(request) == "Question 0?" else answer("It is so.", delay=4.0)
+
+    with serving(script) as llm:
+        options = ("--escalate", down, "--give-up-after", "1s", "--concurrency", "6")
+        before = os.times()
+        done = run_tamiz("run", "r.csv", "--model", model_url(llm), *options, cwd=folder)
+        after = os.times()
+    assert done.returncode == 1, done.stderr
+    assert [row["outcome"] for row in rows_of(done.stdout)] == []  # the first one has none, and rows are in order
+    assert status_of(folder)["outcomes"]["accepted"] == 5
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 2.5
+
+
+def test_a_placeholder_for_a_key_is_no_secret(folder: Path) -> None:
+    """`none` or `EMPTY`, as servers without keys are given, may be a word of an answer."""
+    with serving(answer("There are none of them.")) as llm:
+        env = {"OPENAI_API_KEY": "none"}
+        done = run_tamiz("run", "q.csv", "--model", model_url(llm), "--limit", "1", cwd=folder, env=env)
+    assert rows_of(done.stdout)[0]["answer"] == "There are none of them."

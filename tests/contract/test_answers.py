@@ -279,7 +279,7 @@ def rows(on: _SqliteInMemory) -> dict[str, list[tuple[Any, ...]]]:
 
 def regeneration(**changes: Any) -> RegenerationRequest:
     request = requested(attempt=2, best=scored(0.1))
-    fields = {name: getattr(request, name) for name in request.__struct_fields__ if name != "v"}
+    fields = {name: getattr(request, name) for name in request.__struct_fields__ if name not in {"v", "avoid"}}
     return RegenerationRequest(**{**fields, "refused": scored(0.1, text="poor"), **changes})
 
 

@@ -298,7 +298,7 @@ def states(on: _SqliteInMemory) -> list[EndpointState]:
 
 def test_an_endpoint_is_known_as_long_as_it_is_down(on: _SqliteInMemory) -> None:
     """The last state counts, and survives a crash once it was committed; one that is up needs no memory."""
-    spent = EndpointState("openai:m", 5.5, 3600.0, FailureKind.QUOTA, "no credit ñ", 0)
+    spent = EndpointState("openai:m", 5.5, 3600.0, FailureKind.QUOTA, "no credit ñ", 0, "a1")
     down = EndpointState("ollama:x", 7.0, 8.0, FailureKind.OVERLOAD, "refused", 3)
     for state in (spent, down):
         at_once(on.endpoints.save(state))

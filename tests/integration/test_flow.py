@@ -223,6 +223,7 @@ class _Refusing:
     """A server that takes no key."""
 
     name = "refusing:"
+    account = ""
 
     async def ask(self, prompt: Prompt) -> Reply:
         raise ModelRefused(f"no key, {prompt.attempt}")

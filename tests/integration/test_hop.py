@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from asking import model_of
+from asking import KEY, model_of
 from fake_llm import Do, FakeLLM, Request, answer, completion, status
 from strategies import requested
 from tamiz.clock import SystemClock
@@ -150,3 +150,31 @@ async def test_each_time_out_says_which_it_was(do: Do, timeouts: Timeouts, said:
     assert isinstance(error, LlmError)
     assert (error.kind, error.outage) == (FailureKind.TIMEOUT, False)
     assert said.format(port) in error.reason
+
+
+async def test_a_key_that_an_answer_repeats_is_taken_out_however_it_is_written() -> None:
+    """Escaped as JSON may have it, in the text, in the model's name, in a refusal."""
+    escaped = KEY.replace("s", "\\u0073", 1)
+    whole = json.dumps({**completion(f"your key {KEY}"), "model": KEY}).replace(KEY, escaped).encode()
+    refused = json.dumps(completion(None, refusal=f"not with {KEY}")).replace(KEY, escaped).encode()
+    async with FakeLLM([Do(body=whole), Do(body=refused)]) as llm, hop(llm) as (stage, _):
+        (response,) = (await stage.handle(requested())).emit
+        (error,) = (await stage.handle(requested())).emit
+    assert isinstance(response, LlmResponse)
+    assert (response.llm_answer, response.model) == ("your key ***", "***")
+    assert isinstance(error, LlmError)
+    assert error.reason == "the model refused: not with ***"
+
+
+async def test_the_tokens_of_answers_that_were_cut_off_count_for_those_to_come() -> None:
+    body = completion("Par", finish_reason="length")
+    body["usage"] = {"prompt_tokens": 10, "completion_tokens": 4000}
+    async with FakeLLM([answer("Paris."), Do(body=json.dumps(body).encode())]) as llm, hop(llm) as (stage, _):
+        await stage.handle(requested())
+        before = stage.tokens_at_most(requested())
+        await stage.handle(requested(message_id="m2"))
+        after = stage.tokens_at_most(requested())
+    assert before is not None
+    assert after is not None
+    assert before < 100
+    assert after >= 4000

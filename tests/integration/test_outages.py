@@ -25,6 +25,7 @@ class _Server:
     """Answers in a second, but for the time that it is out; then each call fails at once, or after `takes` seconds."""
 
     name = "server:"
+    account = ""
 
     def __init__(self, clock: Clock, fails: Callable[[float], Failed | None], takes: float = 0.0) -> None:
         self.calls: list[float] = []

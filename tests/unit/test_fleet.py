@@ -13,6 +13,8 @@ REPLY = Reply(text="x", model="m")
 
 
 class _Named:
+    account = ""
+
     def __init__(self, name: str) -> None:
         self.name = name
 
@@ -120,6 +122,7 @@ def test_it_gives_up_when_told_and_only_with_all_of_a_lane_down() -> None:
     fleet.fail("b")
     assert fleet.next_opening() == EPOCH + 7, "five seconds after the last of them went down"
     fleet.clock.move(2)
+    assert fleet.next_opening() == EPOCH + 7.5, "what is past is nothing to wait for"
     assert fleet.room() == 1, "there is no room, but somebody has to be told"
     with pytest.raises(GaveUp, match=r"gave up.*a: spent \(for 1,007 s, 2 probes\); b: connection refused"):
         fleet.admit(1, 0)
@@ -189,3 +192,69 @@ def test_a_rate_limit_that_is_used_up_pauses_the_endpoint_after_a_few_calls() ->
             break
     assert refused <= 7
     assert fleet.opens_at(1) == EPOCH + 20
+
+
+def test_it_does_not_give_up_while_something_goes_on_elsewhere() -> None:
+    """An escalation that is down ends the run only when nothing else is left to do."""
+    fleet = _Fleet("a", "b", give_up_after=5)
+    _, call = fleet.start()
+    fleet.fail("b")
+    fleet.clock.move(1)
+    fleet.fail("b")
+    fleet.clock.move(6)
+    fleet.fail("b")
+    assert fleet.room() == 3, "those of the first lane, and nobody to be told"
+    assert fleet.admit(2, 0) is None
+    assert fleet.opens_at(2) == EPOCH + 9.5
+    fleet.named["a"].answered(call, REPLY)
+    with pytest.raises(GaveUp, match="b: connection refused"):
+        fleet.admit(2, 0)
+
+
+def test_the_one_that_failed_is_not_asked_again_at_once() -> None:
+    """Also where another one of the lane is down, so that the order of the round is another."""
+    fleet = _Fleet("abc")
+    fleet.fail("a")
+    assert fleet.start()[0].name == "b"
+    assert fleet.untried(1, 1, "b")
+    ticket = fleet.admit(1, 1, avoid="b")
+    assert ticket is not None
+    assert ticket[0].name == "c"
+    fleet.fail("c")
+    again = fleet.admit(1, 2, avoid="b")
+    assert again is not None
+    assert again[0].name == "b", "where no other may be asked it is"
+
+
+def test_what_was_known_of_another_account_says_nothing() -> None:
+    """Another key or another server under the same URL, a model that is no longer used, a clock that went back."""
+    fleet = _Fleet("ab")
+    stale = fleet.restore(
+        [
+            EndpointState("a", EPOCH - 10, EPOCH + 50, FailureKind.QUOTA, "spent", 2, account="other"),
+            EndpointState("b", EPOCH + 1e9, EPOCH + 2e9, FailureKind.QUOTA, "spent", 2),
+            EndpointState("z", EPOCH - 10, EPOCH + 50, FailureKind.QUOTA, "spent", 2),
+        ]
+    )
+    assert [state.name for state in stale] == ["a", "z"]
+    assert not fleet.named["a"].blocked
+    assert fleet.named["b"].state.since == EPOCH
+    assert fleet.named["b"].opens_at() == EPOCH + 24 * 3600
+
+
+def test_a_rate_limit_that_lasts_is_shown() -> None:
+    fleet = _Fleet("a", ceiling=8)
+    endpoint, call = fleet.start()
+    assert endpoint.shown is None
+    endpoint.answered(call, Reply(text="x", model="m", limits=(RateLimit("requests", 0, EPOCH + 3),)))
+    assert endpoint.shown is None
+    endpoint.answered(endpoint.start(), Reply(text="x", model="m", limits=(RateLimit("requests", 0, EPOCH + 60),)))
+    assert endpoint.shown == EndpointState("a", EPOCH, EPOCH + 60, None, "as it says itself")
+
+
+def test_a_probe_is_due_when_the_circuit_says_whatever_rate_limits_say() -> None:
+    fleet = _Fleet("a", ceiling=8)
+    endpoint, call = fleet.start()
+    endpoint.answered(call, Reply(text="x", model="m", limits=(RateLimit("requests", 0, EPOCH + 60),)))
+    fleet.fail("a")
+    assert endpoint.opens_at() == EPOCH + 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from manual_clock import EPOCH, ManualClock, at_once
 from strategies import FAILURES, TEXTS, asked, requested, requests
 from tamiz.effects import Effects
-from tamiz.errors import Failed, FailureKind, ModelRefused
+from tamiz.errors import Failed, FailureKind, ModelRefused, Sign
 from tamiz.messages import LlmError, LlmRequest, LlmResponse
 from tamiz.models.base import Model, Prompt, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
@@ -19,11 +19,13 @@ from tamiz.stages.generate import Generate
 
 MARK = "REFERENCE-b8f1"
 QUESTION = requests(best_answer=TEXTS.map(lambda text: MARK + text))
-CARRIED = tuple(name for name in LlmRequest.__struct_fields__ if name != "v")
+CARRIED = tuple(name for name in LlmRequest.__struct_fields__ if name not in {"v", "avoid"})
 
 
 class _Recording:
     """A real model, as far as the flow can tell: it notes its prompts, takes 2 s and answers or fails as told."""
+
+    account = ""
 
     def __init__(
         self, name: str = "m", answer: Reply | Exception | None = None, clock: ManualClock | None = None
@@ -123,6 +125,20 @@ def test_an_answer_becomes_a_response() -> None:
     assert isinstance(response, LlmResponse)
     assert (response.llm_answer, response.model, response.latency_ms) == ("Paris", "served-by", 2000.0)
     assert (response.prompt_tokens, response.completion_tokens) == (7, 2)
+
+
+def test_several_that_are_down_are_waited_for_until_the_first_of_them_opens() -> None:
+    """What the one that failed says of itself does not keep a question from another."""
+    clock = ManualClock()
+    soon = Failed(FailureKind.QUOTA, "a minute", sign=Sign.SPENT, retry_at=EPOCH + 60)
+    late = Failed(FailureKind.QUOTA, "a day", sign=Sign.SPENT, retry_at=EPOCH + 86_400)
+    stage = Generate(fleet([_Recording("a", soon), _Recording("b", late)], clock=clock), DEFAULT.render, clock, 0)
+    (first,) = at_once(stage.handle(requested())).emit
+    assert isinstance(first, LlmError)
+    assert (first.outage, first.retry_at) == (True, None), "the other one is up"
+    (second,) = at_once(stage.handle(requested(retry=1, avoid="a"))).emit
+    assert isinstance(second, LlmError)
+    assert (second.model, second.outage, second.retry_at) == ("b", True, EPOCH + 60)
 
 
 @given(requests(), FAILURES, TEXTS, st.none() | st.floats(0, 1e10))

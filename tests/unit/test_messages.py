@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from strategies import EVENTS, TYPES, asked, dead, failed, requested, responded, scored, validated
+from strategies import EVENTS, TYPES, asked, dead, failed, regeneration, requested, responded, scored, validated
 from tamiz.errors import UnreadableMessage
-from tamiz.messages import VERSION, Event, Outcome, RegenerationRequest, Topic, decode, encode, topic_of
+from tamiz.messages import VERSION, Event, Outcome, Topic, decode, encode, topic_of
 
 ANY = st.one_of(*EVENTS.values())
 JSON = st.recursive(
@@ -23,7 +23,7 @@ ONE_OF_EACH: list[Event] = [
     requested(),
     responded(),
     failed(),
-    RegenerationRequest(**msgspec.structs.asdict(requested()), refused=scored()),
+    regeneration(),
     validated(),
     dead(),
 ]

@@ -34,6 +34,8 @@ DRAWS = st.floats(0, 1, exclude_max=True)
 class _Named:
     """A model that answers with its own name."""
 
+    account = ""
+
     def __init__(self, name: str) -> None:
         self.name = name
 

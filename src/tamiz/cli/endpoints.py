@@ -8,12 +8,19 @@ from tamiz.effects import EndpointState
 from tamiz.errors import FailureKind
 from tamiz.hosts.batch import Report
 
-__all__ = ["Notices", "down_text"]
+__all__ = ["Notices", "down_text", "what_it_is"]
+
+
+def what_it_is(state: EndpointState) -> str:
+    """Say in a word or two why an endpoint cannot be called."""
+    if state.kind is None:
+        return "at its rate limit"
+    return "out of quota" if state.kind == FailureKind.QUOTA else "down"
 
 
 def down_text(state: EndpointState) -> str:
     """Say since when an endpoint cannot be called, why, and when it is tried next."""
-    what = "out of quota" if state.kind == FailureKind.QUOTA else "down"
+    what = what_it_is(state)
     since, opens_at = state.since or 0.0, state.opens_at or 0.0
     return (
         f"{plain(state.name)}: {what} for {max(time.time() - since, 0):,.0f} s ({shorten(state.reason, 200)}); "
@@ -38,7 +45,7 @@ class Notices:
             since, said = self._down.get(name, (0.0, 0.0))
             if since != state.since or now - said >= self._EVERY:
                 self._down[name] = (state.since or 0.0, now)
-                self._say(f"{down_text(state)}; {max(report.waiting, 0):,} questions wait")
+                self._say(f"{down_text(state)}; questions wait")
         for name in [name for name in self._down if name not in down]:
             since, _ = self._down.pop(name)
             self._say(f"{plain(name)}: answers again, after {now - since:,.0f} s")

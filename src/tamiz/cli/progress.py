@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tamiz.cli.endpoints import Notices
+from tamiz.cli.endpoints import Notices, what_it_is
 from tamiz.effects import EndpointState
-from tamiz.errors import FailureKind
 from tamiz.hosts.batch import Report
 
 __all__ = ["progress"]
@@ -81,6 +80,5 @@ def _news(report: Report) -> str:
 
 def _down(state: EndpointState) -> str:
     now = time.time()
-    what = "out of quota" if state.kind == FailureKind.QUOTA else "down"
     wait = max((state.opens_at or now) - now, 0)
-    return f"[red]model {what} for {now - (state.since or now):,.0f} s, next call in {wait:,.0f} s[/]"
+    return f"[red]model {what_it_is(state)} for {now - (state.since or now):,.0f} s, next call in {wait:,.0f} s[/]"

@@ -71,8 +71,6 @@ class Report(msgspec.Struct, kw_only=True):
     totals: Totals
     counters: Counters
     next_due: float | None
-    waiting: int
-    """Questions that are under way and in no call."""
     endpoints: list[EndpointState]
     """Those that are down or paused."""
 
@@ -173,7 +171,8 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
     state.set_meta(settings=batch.settings_digest)
     began = clock.monotonic()
     answers, deferrals, endpoints = SqliteAnswers(state, clock), SqliteDeferrals(state), SqliteEndpoints(state)
-    batch.fleet.restore(await endpoints.states())
+    for gone in batch.fleet.restore(await endpoints.states()):
+        await endpoints.save(gone)
     spending = Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens))
     generate = Generate(
         batch.fleet,
@@ -301,8 +300,7 @@ async def _watch(
                 totals=results.totals,
                 counters=host.counters,
                 next_due=host.next_due,
-                waiting=feed.rows - feed.known - sum(host.counters.outcomes.values()) - host.counters.in_flight,
-                endpoints=[endpoint.state for endpoint in fleet.endpoints if endpoint.state.since is not None],
+                endpoints=[state for endpoint in fleet.endpoints if (state := endpoint.shown) is not None],
             )
         )
 

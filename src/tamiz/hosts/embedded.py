@@ -16,6 +16,7 @@ from tamiz.bus.base import Delivery
 from tamiz.bus.sqlite import SqliteBus
 from tamiz.clock import Clock
 from tamiz.effects import Effects, Stage
+from tamiz.errors import ModelRefused
 from tamiz.hosts.commits import Commits, Listener
 from tamiz.hosts.counters import Counters
 from tamiz.hosts.seams import Calling, Feed
@@ -74,6 +75,7 @@ class EmbeddedHost:
         self._short_of_room = False  # whether that kept calls from being started
         self._held: deque[Delivery] = deque()  # received, and waiting for a place or a part of the budget
         self._failure: BaseException | None = None
+        self._refused: ModelRefused | None = None
         self._stopping = False
         self._stop_by: float | None = None
         self._fed = False
@@ -118,7 +120,7 @@ class EmbeddedHost:
             if not self._state.broken:
                 self._commit()
             await self._commits.close()
-        if (failure := self._failure or self._commits.failure) is not None:
+        if (failure := self._failure or self._commits.failure or self._refused) is not None:
             raise failure
 
     async def _loop(self) -> None:
@@ -226,6 +228,7 @@ class EmbeddedHost:
 
     def _candidates(self, ready: Sized) -> Iterator[Delivery]:
         """Receive calls that may be worth a try, as long as there are slots for more than those that are ready."""
+        self._short_of_room = False
         if self._stopping:
             return
         for _ in range(len(self._held)):
@@ -261,12 +264,16 @@ class EmbeddedHost:
                 self._settle(event, reserved)
             self._commits.calls += 1
             await self._apply(delivery, effects)
+            self.counters.finished_late += self._stopping
+        except ModelRefused as refused:
+            self._spending.release(reserved)  # whoever is refused is charged nothing
+            self._refused = self._refused or refused
+            self.stop(grace=True)  # other calls in flight may be answered, by another model
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - handed to run(), which raises it
             self._failure = self._failure or error
         finally:
-            self.counters.finished_late += self._stopping
             if (task := asyncio.current_task()) is not None:
                 self._calls.discard(task)
             self._wake.set()
@@ -276,6 +283,8 @@ class EmbeddedHost:
             case LlmResponse():
                 self._spending.settle(event.endpoint, reserved, event.prompt_tokens, event.completion_tokens)
                 self.counters.tokens += (event.prompt_tokens or 0) + (event.completion_tokens or 0)
+            case LlmError(sent=False):
+                self._spending.release(reserved)
             case LlmError():
                 self._spending.settle(event.model, reserved, None, event.tokens)
                 self.counters.tokens += event.tokens or 0

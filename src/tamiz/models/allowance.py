@@ -23,10 +23,12 @@ class Allowance:
 
     def __init__(self) -> None:
         self._left: dict[str, tuple[float, float]] = {}  # of requests or some tokens: calls left, until when
+        self.told_at = 0.0
+        """When the server last said something."""
         self._newest = -1
         self._tokens = 0.0  # a call, lately
 
-    def told(self, limits: Sequence[RateLimit], number: int, in_flight: int, tokens: int) -> None:
+    def told(self, limits: Sequence[RateLimit], number: int, in_flight: int, tokens: int, now: float) -> None:
         """Take note of what came with the answer to call `number`, which used `tokens`."""
         if tokens:
             self._tokens += (tokens - self._tokens) * (_WEIGHT if self._tokens else 1.0)
@@ -34,8 +36,10 @@ class Allowance:
             return
         self._newest = number
         self._left = {
-            limit.what: (limit.remaining / self._cost(limit.what) - in_flight, limit.resets_at) for limit in limits
+            limit.what: (limit.remaining / self._cost(limit.what) - in_flight, min(limit.resets_at, now + _LONGEST))
+            for limit in limits
         }
+        self.told_at = now
 
     def spend(self) -> None:
         """Take note that a call starts."""
@@ -48,10 +52,7 @@ class Allowance:
 
     def resets_at(self, now: float) -> float:
         """Give when a limit that is used up is back; 0 where none is."""
-        return max(
-            (min(resets_at, now + _LONGEST) for left, resets_at in self._left.values() if left < 1 and resets_at > now),
-            default=0.0,
-        )
+        return max((resets_at for left, resets_at in self._left.values() if left < 1 and resets_at > now), default=0.0)
 
     def _cost(self, what: str) -> float:
         return max(self._tokens, 1.0) if "token" in what else 1.0

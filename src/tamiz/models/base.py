@@ -45,6 +45,8 @@ class Model(Protocol):
 
     name: str
     """What `--model` said, without secrets."""
+    account: str
+    """A digest of the server's address and the key, where there are any."""
 
     async def ask(self, prompt: Prompt) -> Reply:
         """Answer the prompt.
@@ -66,6 +68,7 @@ class Simulator(ABC):
     """
 
     name: str
+    account: str = ""
 
     @abstractmethod
     async def simulate(self, question: str, best_answer: str | None, attempt: int, retry: int) -> Reply:

@@ -9,11 +9,14 @@ from tamiz.models.allowance import Allowance
 from tamiz.models.base import Model, Reply, Simulator
 from tamiz.models.limiter import Limiter, Place
 from tamiz.models.outage import Outage
+from tamiz.models.retry_after import CAP
 
 __all__ = ["Call", "Endpoint"]
 
 _START = 16
 """Calls at once to a server of which nothing is known."""
+_MOMENT = 5.0
+"""Seconds."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +39,7 @@ class Endpoint:
         self._clock = clock
         # a simulated model has no capacity to be found
         self._limiter = Limiter(ceiling, ceiling if isinstance(model, Simulator) else _START)
-        self._outage = Outage(EndpointState(model.name))
+        self._outage = Outage(EndpointState(model.name, account=model.account))
         self._allowance = Allowance()
 
     @property
@@ -45,13 +48,27 @@ class Endpoint:
         return self._outage.state
 
     def restore(self, state: EndpointState) -> None:
-        """Go on from what an earlier process knew."""
-        self._outage = Outage(state)
+        """Go on from what an earlier process knew, if it was of the same account and the times are not absurd."""
+        now = self._clock.time()
+        if state.account == self.model.account and state.since is not None and state.opens_at is not None:
+            since, opens_at = min(state.since, now), min(state.opens_at, now + CAP)
+            self._outage = Outage(msgspec.structs.replace(state, since=since, opens_at=opens_at))
 
     @property
     def in_flight(self) -> int:
         """How many calls are in flight."""
         return self._limiter.in_flight
+
+    @property
+    def shown(self) -> EndpointState | None:
+        """Why no call may start, where that is for longer than a moment; `kind` is `None` for a rate limit."""
+        if self._outage.down:
+            return self.state
+        now = self._clock.time()
+        opens_at = self._allowance.resets_at(now)
+        if opens_at < now + _MOMENT or self._allowance.room(now) >= 1:
+            return None
+        return EndpointState(self.name, self._allowance.told_at, opens_at, None, "as it says itself")
 
     @property
     def limit(self) -> int:
@@ -71,7 +88,7 @@ class Endpoint:
         """
         if not self.blocked or self._outage.probing:
             return None
-        return max(self.state.opens_at or 0, self._allowance.resets_at(self._clock.time()))
+        return self.state.opens_at if self._outage.down else self._allowance.resets_at(self._clock.time())
 
     def room(self) -> int:
         """Give how many calls may start now."""
@@ -92,9 +109,9 @@ class Endpoint:
     def answered(self, call: Call, reply: Reply) -> None:
         """Take note of an answer, and of the rate limits that came with it."""
         self._limiter.accepted(call.place)
-        self._outage.answered(probe=call.probe)
+        self._outage.answered(call.place.number, probe=call.probe)
         tokens = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
-        self._allowance.told(reply.limits, call.place.number, self.in_flight, tokens)
+        self._allowance.told(reply.limits, call.place.number, self.in_flight, tokens, self._clock.time())
 
     def failed(self, call: Call, failed: Failed, question: str) -> bool:
         """Take note that a call failed; tell whether that is the endpoint's doing and counts for no question."""
@@ -107,7 +124,7 @@ class Endpoint:
         else:
             self._limiter.lost(call.place)
         now, for_all = self._clock.time(), self._limiter.takes_nothing
-        return self._outage.failed(failed, now, question, probe=call.probe, for_all=for_all)
+        return self._outage.failed(failed, now, question, call.place.number, probe=call.probe, for_all=for_all)
 
     def abandoned(self, call: Call) -> None:
         """Take note that nobody waits for the call any more."""

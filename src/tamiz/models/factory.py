@@ -32,6 +32,10 @@ def make_fleet(settings: Settings, clock: Clock) -> Fleet:
     """
     if not settings.model:
         raise UsageError(f"no model given: choose one with --model (or TAMIZ_MODEL):\n{CHOICES}")
+    if settings.refusal:  # what is wrong with it is told whatever the model is
+        from tamiz.models.refusals import rules  # noqa: PLC0415 - lazily, like the adapters
+
+        rules(settings.refusal)
     made = {
         url: Endpoint(make_model(url, settings, clock), clock, settings.concurrency)
         for url in dict.fromkeys((*settings.model, *settings.escalate))

@@ -45,26 +45,29 @@ class Fleet:
         """Each endpoint once."""
         return tuple({id(endpoint): endpoint for lane in self._lanes for endpoint in lane}.values())
 
-    def restore(self, states: Iterable[EndpointState]) -> None:
-        """Have endpoints go on from what an earlier process knew of them."""
+    def restore(self, states: Iterable[EndpointState]) -> list[EndpointState]:
+        """Have endpoints go on from what an earlier process knew of them; give what is out of date by now."""
         known = {state.name: state for state in states}
         for endpoint in self.endpoints:
             if endpoint.name in known:
                 endpoint.restore(known[endpoint.name])
+        down = {endpoint.name for endpoint in self.endpoints if endpoint.state.since is not None}
+        return [EndpointState(name) for name in known if name not in down]
 
-    def admit(self, attempt: int, retry: int) -> Ticket | None:
+    def admit(self, attempt: int, retry: int, avoid: str = "") -> Ticket | None:
         """Take a place for call `retry` (from 0) of an attempt (from 1); `None` where it has to wait.
 
-        Raises `GaveUp` where its lane has been down for longer than is to be waited.
+        `avoid` is the endpoint that failed just before, which is asked only where no other may be. Raises `GaveUp`
+        where the lane has been down for longer than is to be waited and no call is in flight anywhere.
         """
         lane = self._lane(attempt)
-        turn = retry % len(lane)
-        endpoint = next((each for each in (*lane[turn:], *lane[:turn]) if not each.blocked), None)
-        if endpoint is not None:
-            return (endpoint, endpoint.start()) if endpoint.room() > 0 else None
-        gives_up_at = self._gives_up_at(lane)
-        if gives_up_at is not None and gives_up_at <= self._clock.time():
+        if self._is_hopeless(lane):
             raise GaveUp(_why(lane, self._clock.time()))
+        turn = retry % len(lane)
+        up = [endpoint for endpoint in (*lane[turn:], *lane[:turn]) if not endpoint.blocked]
+        if up:
+            endpoint = next((each for each in up if each.name != avoid), up[0])
+            return (endpoint, endpoint.start()) if endpoint.room() > 0 else None
         return None
 
     def opens_at(self, attempt: int) -> float | None:
@@ -73,17 +76,25 @@ class Fleet:
         if any(not endpoint.blocked for endpoint in lane):
             return None
         times = [time for endpoint in lane if (time := endpoint.opens_at()) is not None]
-        gives_up_at = self._gives_up_at(lane)
-        return min([*times, *([gives_up_at] if gives_up_at is not None else [])], default=self._clock.time() + _BUSY)
+        return min([*times, *self._giving_up(lane)], default=self._clock.time() + _BUSY)
 
     def room(self) -> int:
         """Give how many calls may be worth a try now."""
-        return sum(self._rooms())
+        seen = set()
+        room = 0
+        for lane in self._lanes:
+            endpoint = next((each for each in lane if not each.blocked), None)
+            if endpoint is None:
+                room += self._is_hopeless(lane)  # for somebody to be told so
+            elif endpoint.name not in seen:
+                seen.add(endpoint.name)
+                room += endpoint.room()
+        return room
 
     def next_opening(self) -> float | None:
         """Give when there may be room without any call ending, in seconds since the epoch."""
-        times = [endpoint.opens_at() for endpoint in self.endpoints] + [self._gives_up_at(lane) for lane in self._lanes]
-        return min((time for time in times if time is not None), default=None)
+        times = [time for endpoint in self.endpoints if (time := endpoint.opens_at()) is not None]
+        return min([*times, *(time for lane in self._lanes for time in self._giving_up(lane))], default=None)
 
     def untried(self, attempt: int, retry: int, failed: str) -> bool:
         """Tell whether call `retry` can go at once to another endpoint than the one that failed.
@@ -102,16 +113,17 @@ class Fleet:
     def _lane(self, attempt: int) -> tuple[Endpoint, ...]:
         return self._first if attempt == 1 else self._later
 
-    def _rooms(self) -> Iterable[int]:
-        seen = set()
-        for lane in self._lanes:
-            endpoint = next((each for each in lane if not each.blocked), None)
-            if endpoint is None:
-                gives_up_at = self._gives_up_at(lane)
-                yield int(gives_up_at is not None and gives_up_at <= self._clock.time())  # to be told so
-            elif endpoint.name not in seen:
-                seen.add(endpoint.name)
-                yield endpoint.room()
+    def _is_hopeless(self, lane: Sequence[Endpoint]) -> bool:
+        """Tell whether this lane's time is up, and nothing goes on elsewhere meanwhile."""
+        gives_up_at = self._gives_up_at(lane)
+        if gives_up_at is None or gives_up_at > self._clock.time():
+            return False
+        return all(endpoint.in_flight == 0 for endpoint in self.endpoints)
+
+    def _giving_up(self, lane: Sequence[Endpoint]) -> list[float]:
+        """Give when this lane's time will be up, if that is still to come."""
+        gives_up_at = self._gives_up_at(lane)
+        return [] if gives_up_at is None or gives_up_at <= self._clock.time() else [gives_up_at]
 
     def _gives_up_at(self, lane: Sequence[Endpoint]) -> float | None:
         """Give when this lane's time is up, where all of it is down."""

@@ -63,6 +63,7 @@ class LocalModel:
             raise UsageError(f"{name}: llama.cpp is not installed: pip install 'tamiz[local]'")
         _check_file(path, name)
         self.name = name
+        self.account = ""
         self._path = path
         self._system = SYSTEM if system is None else system
         self._max_tokens = max_tokens or MAX_TOKENS

@@ -14,6 +14,7 @@ from yarl import URL
 
 from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, ModelRefused, Sign, UsageError
+from tamiz.identity import digest
 from tamiz.models.base import Prompt, RateLimit, Reply
 from tamiz.models.classify import MODEL_UNKNOWN, RULES, Refusal, Rule, Said, classify, read, shorten
 from tamiz.models.completion import ErrorObject, plain, reply_of
@@ -32,6 +33,8 @@ _SEED_MASK: Final = 0x7FFF_FFFF  # what every server takes
 
 _TITLE: Final = re.compile(r"<title>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
 _TITLE_WITHIN: Final = 2000  # characters of a page
+
+_SHORTEST_SECRET: Final = 12  # characters
 
 _UNSUPPORTED: Final = frozenset({"unsupported_value", "unsupported_parameter"})
 _OPTIONAL: Final = frozenset({"temperature", "seed", "max_tokens"})
@@ -117,7 +120,7 @@ class OpenAIModel:
         self._max_tokens = max_tokens
         self._rules = tuple(rules)
         self._headers = _headers(self._key)
-        self._secret = self._key.encode()
+        self.account = digest(str(self._url), self._key, size=8)
         self._without: frozenset[str] = frozenset()  # optional fields that this server has refused
         self._encode = msgspec.json.Encoder().encode
         self._session: aiohttp.ClientSession | None = None
@@ -207,9 +210,11 @@ class OpenAIModel:
                     return await self._said(response), response.headers
                 body = await self._read(response)
                 try:
-                    return reply_of(body, self._model, self._limits(response.headers)), response.headers
+                    return self._clean(reply_of(body, self._model, self._limits(response.headers))), response.headers
                 except ErrorObject as error:
                     return read(_OK, error.body), response.headers
+                except Failed as failed:
+                    raise Failed(failed.kind, self._scrub(failed.reason), tokens=failed.tokens) from None
         except TimeoutError as error:
             raise self._timed_out(error) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -219,7 +224,7 @@ class OpenAIModel:
         return limits_of(headers, self._clock.time())
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """Read the body whole, up to the cap; should it repeat the key, then without that."""
+        """Read the body whole, up to the cap."""
         content = response.content
         chunks = [await self._next(content)]
         size = len(chunks[0])
@@ -230,10 +235,7 @@ class OpenAIModel:
                 response.close()
                 why = f"{self._host} sent rubbish: a body of more than {BODY_CAP // 1024**2} MB"
                 raise Failed(FailureKind.OVERLOAD, why, tokens=None)
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if self._secret and self._secret in data:
-            data = data.replace(self._secret, b"***")
-        return data
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def _next(self, content: aiohttp.StreamReader) -> bytes:
         """Read what there is of the body, or wait for more of it."""
@@ -274,19 +276,27 @@ class OpenAIModel:
 
     def _timed_out(self, error: TimeoutError) -> Failed:
         timeouts = self._timeouts
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
+        connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
+        if connecting:
             why = f"no connection to {self._host} in {min(timeouts.connect, timeouts.total):g} s"
         else:
             why = f"no answer from {self._host} in {min(timeouts.first_byte or timeouts.total, timeouts.total):g} s"
-        return Failed(FailureKind.TIMEOUT, why, sign=Sign.LOST, tokens=None)
+        return Failed(FailureKind.TIMEOUT, why, sign=Sign.LOST, tokens=0 if connecting else None)
 
     def _lost(self, error: aiohttp.ClientError | OSError) -> Failed:
         sign, what = next((sign, what) for kind, sign, what in _TROUBLES if isinstance(error, kind))
         why = self._scrub(what.format(host=self._host, cause=_cause(error)))
         return Failed(FailureKind.OVERLOAD, why, sign=sign, tokens=0 if sign is Sign.UNREACHABLE else None)
 
+    def _clean(self, reply: Reply) -> Reply:
+        """Take the key out of an answer that repeats it, before it is kept anywhere."""
+        text, model = self._scrub(reply.text), self._scrub(reply.model)
+        unchanged = text == reply.text and model == reply.model
+        return reply if unchanged else msgspec.structs.replace(reply, text=text, model=model)
+
     def _scrub(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        # a shorter one is no secret but a word that stands for none, and may be a word of the answer
+        return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_SECRET else text
 
 
 def _sign(status: int, verdict: FailureKind) -> Sign:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
-from tamiz.errors import Failed
+from tamiz.errors import Failed, Sign
 from tamiz.messages import Event, LlmError, LlmRequest, LlmResponse, Topic
 from tamiz.models.base import Prompt, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
@@ -52,8 +52,10 @@ class Generate:
         self._seed = seed
         self._frame = len(system)
         self._max_tokens = max_tokens
-        self._longest = 0  # tokens of an answer
-        self._density = 0.0  # tokens a character of a prompt
+        # of first and of later attempts, which may go to other models: the most tokens a character of a prompt, and the
+        # most of an answer
+        self._density = [0.0, 0.0]
+        self._longest = [0, 0]
 
     def room(self) -> int:
         """Give how many calls may be worth a try now."""
@@ -65,10 +67,11 @@ class Generate:
         The prompt is taken to have as many tokens a character as the densest so far, and the answer to be as long as
         `max_tokens` allows, or as the longest so far.
         """
-        if not self._density:
+        lane = event.attempt > 1
+        if not self._density[lane]:
             return None
-        prompt = math.ceil(self._density * (self._frame + len(self._text(event))))
-        return prompt + (self._longest if self._max_tokens is None else self._max_tokens)
+        prompt = math.ceil(self._density[lane] * (self._frame + len(self._text(event))))
+        return prompt + (self._longest[lane] if self._max_tokens is None else self._max_tokens)
 
     def next_opening(self) -> float | None:
         """Give when there may be room without any call ending, in seconds since the epoch."""
@@ -82,7 +85,7 @@ class Generate:
         """
         if not isinstance(event, LlmRequest):
             return Effects()
-        ticket = self._fleet.admit(event.attempt, event.retry)
+        ticket = self._fleet.admit(event.attempt, event.retry, event.avoid)
         if ticket is not None:
             return lambda: self._call(event, ticket)
         due = self._fleet.opens_at(event.attempt)
@@ -102,30 +105,37 @@ class Generate:
 
     async def _call(self, event: LlmRequest, ticket: Ticket) -> Effects:
         endpoint, call = ticket
+        text = self._text(event)
         before = endpoint.state
         started = self._clock.monotonic()
         try:
-            text = self._text(event)
             reply = await self._ask(endpoint, event, text)
         except Failed as failed:
             outage = endpoint.failed(call, failed, event.message_id)
-            retry_at = self._fleet.opens_at(event.attempt) if outage else None
+            self._learn(event, text, 0, failed.tokens or 0)
             outcome: LlmResponse | LlmError = LlmError(
                 **tried_of(event),
                 kind=failed.kind,
                 reason=failed.reason,
-                retry_at=failed.retry_at if retry_at is None else max(retry_at, failed.retry_at or 0),
+                # of several endpoints the first that opens counts, whatever this one said of itself
+                retry_at=self._fleet.opens_at(event.attempt) if outage else failed.retry_at,
                 outage=outage,
                 model=endpoint.name,
                 latency_ms=self._since(started),
                 tokens=failed.tokens,
+                sent=failed.sign is not Sign.UNREACHABLE,
             )
         except BaseException:
             endpoint.abandoned(call)
             raise
         else:
             endpoint.answered(call, reply)
-            self._learn(text, reply)
+            self._learn(
+                event,
+                text,
+                reply.prompt_tokens or math.ceil(len(text) * _USUAL_DENSITY),
+                reply.completion_tokens or math.ceil(len(reply.text) * _USUAL_DENSITY),
+            )
             outcome = LlmResponse(
                 **tried_of(event),
                 llm_answer=reply.text,
@@ -145,11 +155,10 @@ class Generate:
             return await model.simulate(unhinted, event.best_answer, event.attempt, event.retry)
         return await model.ask(Prompt(text=text, attempt=event.attempt, seed=self._seed_of(event)))
 
-    def _learn(self, text: str, reply: Reply) -> None:
-        characters = self._frame + len(text)
-        prompt_tokens = reply.prompt_tokens or characters * _USUAL_DENSITY
-        self._density = max(self._density, prompt_tokens / max(characters, 1))
-        self._longest = max(self._longest, reply.completion_tokens or math.ceil(len(reply.text) * _USUAL_DENSITY))
+    def _learn(self, event: LlmRequest, text: str, prompt_tokens: int, completion_tokens: int) -> None:
+        lane = event.attempt > 1
+        self._density[lane] = max(self._density[lane], prompt_tokens / max(self._frame + len(text), 1))
+        self._longest[lane] = max(self._longest[lane], completion_tokens)
 
     def _text(self, event: LlmRequest) -> str:
         text = self._render(event.title, event.content)

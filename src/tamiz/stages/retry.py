@@ -77,16 +77,16 @@ class Retry:
         if failures > self._retries:
             return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
         if self._fleet.untried(again.attempt, again.retry, event.model):
-            return Effects(emit=(again,))
+            return Effects(emit=(msgspec.structs.replace(again, avoid=event.model),))
         return Effects(defer=(Deferred(again, self._due(event, again)),))
 
     def _due(self, event: LlmError, again: LlmRequest) -> float:
         now = self._clock.time()
         if event.retry_at is not None and (event.outage or event.kind is FailureKind.QUOTA):
             return event.retry_at
-        if event.kind is FailureKind.QUOTA:
+        if event.kind is FailureKind.QUOTA and not event.outage:
             return now + self._backoff.quota(again.deferrals)
-        delay = self._backoff.overload(again.retry - again.deferrals, self._random)
+        delay = self._backoff.overload(max(again.retry - again.deferrals, 1), self._random)
         # the jitter comes on top of a stated time, or all who were told the same time would return together
         return max(now, event.retry_at or now) + delay
 

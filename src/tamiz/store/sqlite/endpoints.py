@@ -8,7 +8,7 @@ from tamiz.statefile import StateFile
 
 __all__ = ["SqliteEndpoints"]
 
-_COLUMNS: Final = "name, since, opens_at, kind, reason, probes"
+_COLUMNS: Final = "name, since, opens_at, kind, reason, probes, account"
 
 
 class SqliteEndpoints:
@@ -23,14 +23,14 @@ class SqliteEndpoints:
             self._state.execute("DELETE FROM endpoints WHERE name = ?", (state.name,))
             return
         self._state.execute(
-            f"INSERT OR REPLACE INTO endpoints ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
-            (state.name, state.since, state.opens_at, state.kind, state.reason, state.probes),
+            f"INSERT OR REPLACE INTO endpoints ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - a constant
+            (state.name, state.since, state.opens_at, state.kind, state.reason, state.probes, state.account),
         )
 
     async def states(self) -> list[EndpointState]:
         """Give the rows, by name."""
         rows = self._state.execute(f"SELECT {_COLUMNS} FROM endpoints ORDER BY name")  # noqa: S608 - a constant
         return [
-            EndpointState(name, since, opens_at, None if kind is None else FailureKind(kind), reason, probes)
-            for name, since, opens_at, kind, reason, probes in rows
+            EndpointState(name, since, opens_at, FailureKind(kind), reason, probes, account)
+            for name, since, opens_at, kind, reason, probes, account in rows
         ]
