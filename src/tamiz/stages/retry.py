@@ -20,7 +20,7 @@ _PASSING: Final = frozenset({FailureKind.OVERLOAD, FailureKind.TIMEOUT})
 class Backoff(msgspec.Struct, frozen=True, kw_only=True):
     """How long to wait, in seconds."""
 
-    base: float = 0.5
+    base: float = 0.25
     cap: float = 60.0
     quota_base: float = 5.0
     quota_cap: float = 300.0
