@@ -13,9 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import uvloop
+
+from server import Connection
 
 SERVICE = 0.05
 """Seconds that an answer takes."""
@@ -207,50 +209,37 @@ class Server:
         return say
 
 
-class _Connection(asyncio.Protocol):
+class _Faulty(Connection):
     def __init__(self, server: Server) -> None:
+        super().__init__()
         self._server = server
-        self._data = b""
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
-        self._server.connections.add(self._transport)
+        super().connection_made(transport)
+        if self.transport is not None:
+            self._server.connections.add(self.transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        if self._transport is not None:
-            self._server.connections.discard(self._transport)
+        if self.transport is not None:
+            self._server.connections.discard(self.transport)
 
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        while (end := self._data.find(b"\r\n\r\n")) >= 0:
-            head = self._data[:end].lower()
-            at = head.find(b"content-length:")
-            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._data) < end + 4 + length:
-                return
-            body, self._data = self._data[end + 4 : end + 4 + length], self._data[end + 4 + length :]
-            if head.startswith(b"get /stats"):
-                self._send(Say(json.dumps(self._server.stats()).encode()))
-            else:
-                asyncio.ensure_future(self._answer(body))  # noqa: RUF006 - it ends by itself
+    def requested(self, head: bytes, body: bytes) -> None:
+        if head.startswith(b"get /stats"):
+            self._say(Say(json.dumps(self._server.stats()).encode()))
+        else:
+            asyncio.ensure_future(self._answer(body))  # noqa: RUF006 - it ends by itself
 
     async def _answer(self, body: bytes) -> None:
         number = int(json.loads(body)["messages"][-1]["content"].split()[1])
-        self._send(await self._server.call(number))
+        self._say(await self._server.call(number))
 
-    def _send(self, say: Say) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if say.body is None:
-            reset(transport)
-            return
-        head = (
-            f"HTTP/1.1 {say.status}\r\ncontent-type: application/json\r\n{say.headers}content-length: {len(say.body)}"
-        )
-        transport.write(head.encode() + b"\r\n\r\n" + say.body)
+    def _say(self, say: Say) -> None:
+        if say.body is not None:
+            head = f"HTTP/1.1 {say.status}\r\ncontent-type: application/json\r\n{say.headers}"
+            self.send(f"{head}content-length: {len(say.body)}\r\n\r\n".encode() + say.body)
+        elif self.transport is not None and not self.transport.is_closing():
+            reset(self.transport)
 
 
 def reset(transport: asyncio.Transport) -> None:
@@ -262,7 +251,7 @@ def reset(transport: asyncio.Transport) -> None:
 async def main(name: str) -> None:
     server = Server(SCENARIOS[name])
     loop = asyncio.get_running_loop()
-    listener = await loop.create_server(lambda: _Connection(server), "127.0.0.1", 0, backlog=1024)
+    listener = await loop.create_server(lambda: _Faulty(server), "127.0.0.1", 0, backlog=1024)
     port = listener.sockets[0].getsockname()[1]
     print(port, flush=True)
     begin, end = server.scenario.down
@@ -274,7 +263,7 @@ async def main(name: str) -> None:
         for connection in list(server.connections):
             reset(connection)
         await asyncio.sleep(end - server.now)
-        listener = await loop.create_server(lambda: _Connection(server), "127.0.0.1", port, backlog=1024)
+        listener = await loop.create_server(lambda: _Faulty(server), "127.0.0.1", port, backlog=1024)
         break
     await asyncio.Event().wait()
 

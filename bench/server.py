@@ -26,14 +26,15 @@ _ANSWER = (
 ) + _BODY
 
 
-class _Connection(asyncio.Protocol):
-    def __init__(self, delay: float) -> None:
-        self._delay = delay
+class Connection(asyncio.Protocol):
+    """As little HTTP as a benchmark needs; a subclass says what to do with a request's first line and body."""
+
+    def __init__(self) -> None:
         self._data = b""
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one by its methods only
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -43,20 +44,33 @@ class _Connection(asyncio.Protocol):
             length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
             if len(self._data) < end + 4 + length:
                 return
-            self._data = self._data[end + 4 + length :]
-            if self._delay:
-                asyncio.get_running_loop().call_later(self._delay, self._answer)
-            else:
-                self._answer()
+            body, self._data = self._data[end + 4 : end + 4 + length], self._data[end + 4 + length :]
+            self.requested(head, body)
 
-    def _answer(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(_ANSWER)
+    def requested(self, head: bytes, body: bytes) -> None:
+        raise NotImplementedError
+
+    def send(self, response: bytes) -> None:
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(response)
+
+
+class _Prompt(Connection):
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self._delay = delay
+
+    def requested(self, head: bytes, body: bytes) -> None:
+        del head, body
+        if self._delay:
+            asyncio.get_running_loop().call_later(self._delay, self.send, _ANSWER)
+        else:
+            self.send(_ANSWER)
 
 
 async def main() -> None:
     delay = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(delay), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: _Prompt(delay), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
