@@ -95,6 +95,7 @@ class StateFile:
         try:
             self._db = _connect(self.path)
         except BaseException:
+            # whatever it was, nobody will close a file that was never opened
             if self._lock is not None:
                 self._lock.release()
             raise

@@ -1,5 +1,6 @@
 """`tamiz run` on a disk that fills up: a clean stop that says so, and the same command finishes once there is space."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     try:
         _mount("-t", "tmpfs", "-o", "size=512k", "tmpfs", place)
     except (OSError, subprocess.CalledProcessError) as error:
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip(f"no file system can be mounted here: {error}")
     try:
         yield place

@@ -178,6 +178,7 @@ class EmbeddedHost:
         try:
             await self._carry_out_all(effects)
         except BaseException:
+            # half of the effects may be written: only the whole transaction can be taken back
             self._state.abandon()
             raise
 

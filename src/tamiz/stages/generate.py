@@ -126,6 +126,7 @@ class Generate:
                 sent=failed.sign is not Sign.UNREACHABLE,
             )
         except BaseException:
+            # cancelled, or refused for good: the place, and the probe, go back in any case
             endpoint.abandoned(call)
             raise
         else:
