@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: help demo test check bench faults clean lock
+.PHONY: help demo test check bench faults cluster clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -49,7 +49,7 @@ endef
 
 help: ## this list
 	@echo "usage: make TARGET [ARGS=...] [PYTHON=...]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-7s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed ## see tamiz at work, on this machine alone
 	@$(BIN)/python demo/demo.py $(ARGS)
@@ -70,10 +70,13 @@ bench: $(VENV)/.installed ## measure; ARGS goes to bench/run.py
 faults: $(VENV)/.installed ## measure tamiz and others while a provider misbehaves; ten minutes
 	@$(BIN)/python bench/faults.py $(ARGS)
 
+cluster: $(VENV)/.installed ## run Kafka, Flink and a MongoDB-compatible server until Ctrl-C; ARGS: the folder of their data
+	@$(BIN)/python -m cluster $(ARGS)
+
 clean: ## remove .venv, build output and caches; data stays
 	@echo "removing $(VENV), build output and caches"
 	@rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache src/*.egg-info
-	@find $(wildcard src tests bench demo docs) -type d -name __pycache__ -prune -exec rm -rf {} +
+	@find $(wildcard src tests bench demo docs cluster) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 lock: ## renew requirements-dev.txt from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@[ -x $(BIN)/python ] || { $(make_venv); }

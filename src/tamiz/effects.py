@@ -16,6 +16,13 @@ class Deferred(msgspec.Struct, frozen=True, gc=False):
     event: QuestionAsked | LlmRequest
     due: float
 
+    @property
+    def identity(self) -> tuple[str, int, int]:
+        """The submission, the attempt and the retry: what is kept once."""
+        event = self.event
+        attempt, retry = (event.attempt, event.retry) if isinstance(event, LlmRequest) else (0, 0)
+        return event.message_id, attempt, retry
+
 
 class EndpointState(msgspec.Struct, frozen=True, gc=False):
     """Whether a model's endpoint can be called; all but the name is `None` where it can.

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 __all__ = [
+    "BusError",
     "Failed",
     "FailureKind",
     "GaveUp",
@@ -32,7 +33,11 @@ class UsageError(TamizError):
 
 
 class StateError(TamizError):
-    """The state file cannot be used: held by another process, of a newer version, damaged, or its disk is full."""
+    """The state file or the store cannot be used: held by another process, not reachable, damaged, its disk is full."""
+
+
+class BusError(TamizError):
+    """The Kafka cluster cannot be used: not reachable, not allowed, or its topics are not there."""
 
 
 class UnreadableMessage(TamizError):

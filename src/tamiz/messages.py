@@ -13,6 +13,7 @@ import msgspec
 from tamiz.errors import FailureKind, UnreadableMessage
 
 __all__ = [
+    "READ_BY",
     "VERSION",
     "DeadLetter",
     "Event",
@@ -21,6 +22,7 @@ __all__ = [
     "LlmResponse",
     "Outcome",
     "QuestionAsked",
+    "Record",
     "RegenerationRequest",
     "Scored",
     "Source",
@@ -178,11 +180,24 @@ class ValidatedResponse(Message, frozen=True, kw_only=True, gc=False, tag="valid
         return Outcome.ACCEPTED if self.accepted else Outcome.EXHAUSTED
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A record of a topic that could not be read."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None = None
+    size: int
+    """Of the record's value, in bytes."""
+    value: bytes
+    """The value, or of a large one its beginning; base64 on the wire."""
+
+
 class DeadLetter(Message, frozen=True, kw_only=True, gc=False, tag="dead_letter"):
     """A question's terminal outcome: it failed, and why."""
 
     kind: str
-    """A `FailureKind`, or `bad_row` for an input row that is not a question."""
+    """A `FailureKind`, `bad_row` for an input row that is not a question, `unreadable` for a record of a topic."""
     reason: str
     source: Source | None = Source.MODEL
     attempts: int = 0
@@ -190,12 +205,23 @@ class DeadLetter(Message, frozen=True, kw_only=True, gc=False, tag="dead_letter"
     model: str | None = None
     best: Scored | None = None
     leader: str
+    record: Record | None = None
+    """The record that could not be read, where that is why."""
 
     @property
     def outcome(self) -> Outcome:
         """`FAILED`, always."""
         return Outcome.FAILED
 
+
+READ_BY: Final[dict[str, tuple[Topic, ...]]] = {
+    "intake": (Topic.QUESTIONS_IN, Topic.REGENERATION_REQUESTS, Topic.VALIDATED_RESPONSES, Topic.DEAD_LETTERS),
+    "generate": (Topic.LLM_REQUESTS,),
+    "retry": (Topic.LLM_ERRORS,),
+    "judge": (Topic.LLM_RESPONSES,),
+    "persist": (Topic.LLM_ERRORS, Topic.REGENERATION_REQUESTS, Topic.VALIDATED_RESPONSES, Topic.DEAD_LETTERS),
+}
+"""What each stage reads."""
 
 _type_of_topic: Final[dict[Topic, type[Message]]] = {
     Topic.QUESTIONS_IN: QuestionAsked,

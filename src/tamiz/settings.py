@@ -3,6 +3,7 @@
 import difflib
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import msgspec
 from tamiz.errors import UsageError
 from tamiz.units import seconds
 
-__all__ = ["SETTINGS_FILE", "Price", "Settings", "load_settings"]
+__all__ = ["SETTINGS_FILE", "Price", "Settings", "load_settings", "without_password"]
 
 SETTINGS_FILE: Final = "tamiz.toml"
 
@@ -67,6 +68,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     columns: str = ""
     """Which column is what: `question=Question,reference=Best Answer`."""
     state: str = "tamiz.db"
+    bus: str | None = None
+    """The Kafka cluster, `kafka:HOST:PORT[,HOST:PORT…][?prefix=NAME]`; `None`: everything in one process."""
+    store: str | None = None
+    """The database of a cluster, `mongodb://HOST/DATABASE`."""
+    kafka: dict[str, str | int | float | bool] = {}
+    """Table `[kafka]` of `tamiz.toml`: properties of librdkafka, such as `"security.protocol" = "SASL_SSL"`."""
+    flink_parallelism: int = 1
+    """Subtasks of the Flink job's judge."""
     cache_policy: str = "lru"
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
@@ -96,15 +105,30 @@ _ALIASES: Final = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OPENAI_API_KEY": "openai_api_key",
     "OLLAMA_HOST": "ollama_host",
+    "KAFKA_BOOTSTRAP_SERVERS": "bus",
+    "MONGO_URI": "store",
+    "FLINK_PARALLELISM": "flink_parallelism",
 }
 """Names of the field, read beside `TAMIZ_…`, which wins."""
+
+_KAFKA: Final = {
+    "KAFKA_SECURITY_PROTOCOL": "security.protocol",
+    "KAFKA_SASL_MECHANISM": "sasl.mechanism",
+    "KAFKA_SASL_USERNAME": "sasl.username",
+    "KAFKA_SASL_PASSWORD": "sasl.password",
+    "KAFKA_SSL_CA_LOCATION": "ssl.ca.location",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": "ssl.certificate.location",
+    "KAFKA_SSL_KEY_LOCATION": "ssl.key.location",
+    "KAFKA_SSL_KEY_PASSWORD": "ssl.key.password",
+}
+"""Variables for properties of librdkafka; they win over the table of the file."""
 
 _DURATIONS: Final = frozenset(
     {"timeout", "connect_timeout", "first_byte_timeout", "stall_timeout", "give_up_after", "cache_ttl"}
 )
 _LISTS: Final = frozenset({"model", "escalate"})
 _PATHS: Final = frozenset({"prompt", "state", "cache_dir"})
-_TABLES: Final = frozenset({"prices", "refusal"})
+_TABLES: Final = frozenset({"prices", "refusal", "kafka"})
 """Settings that only the file can hold."""
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "threshold": (0, 1),
@@ -122,6 +146,7 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "max_tokens": (0, math.inf),
     "cache_size": (0, 100_000_000),
     "cache_ttl": (0, math.inf),
+    "flink_parallelism": (1, 10_000),
 }
 
 
@@ -138,6 +163,8 @@ def load_settings(
         values[name] = _checked(name, value, f"{SETTINGS_FILE}: {name}")
     for name, variable, text in _from_environment(environment):
         values[name] = _checked(name, text, variable)
+    if kafka := {name: environment[variable] for variable, name in _KAFKA.items() if environment.get(variable)}:
+        values["kafka"] = {**values.get("kafka", {}), **kafka}
     for name, value in flags.items():
         if value is not None and value != ():
             values[name] = _checked(name, value, f"--{name.replace('_', '-')}")
@@ -164,9 +191,10 @@ def _from_environment(environment: Mapping[str, str]) -> list[tuple[str, str, st
     """Give (setting, variable, text) for each variable that is set, the ones that win last."""
     cache = environment.get("XDG_CACHE_HOME")
     found = [("cache_dir", "XDG_CACHE_HOME", str(Path(cache) / "tamiz"))] if cache else []
-    found += [
-        (name, variable, environment[variable]) for variable, name in _ALIASES.items() if environment.get(variable)
-    ]
+    for variable, name in _ALIASES.items():
+        if text := environment.get(variable):
+            scheme = "kafka:" if name == "bus" and not text.startswith("kafka:") else ""
+            found.append((name, variable, scheme + text))
     for name in Settings.__struct_fields__:
         variable = f"TAMIZ_{name.upper()}"
         if environment.get(variable) and name not in _TABLES:
@@ -206,7 +234,22 @@ def _is_unicode(value: object) -> bool:
 
 
 def _shown(name: str, value: object) -> str:
-    return "(a secret)" if name == "openai_api_key" and value is not None else repr(value)
+    if name == "openai_api_key" and value is not None:
+        return "(a secret)"
+    if name == "store" and isinstance(value, str):
+        return repr(without_password(value))
+    if name == "kafka" and isinstance(value, Mapping):
+        return repr({key: "(a secret)" if _SECRET.search(str(key)) else each for key, each in value.items()})
+    return repr(value)
+
+
+_SECRET: Final = re.compile("password|secret|key.pem|oauthbearer|jaas")
+_USER: Final = re.compile(r"(?<=://)[^/@]*@")
+
+
+def without_password(url: str) -> str:
+    """Give a URL without the user and the password in it, fit to be shown."""
+    return _USER.sub("", url)
 
 
 def _wanted(name: str) -> str:
@@ -216,6 +259,8 @@ def _wanted(name: str) -> str:
         return "a list of model URLs"
     if name == "prices":
         return 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens'
+    if name == "kafka":
+        return 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"'
     if name == "refusal":
         return "a list of tables, each headed [[refusal]]"
     kind = str(_TYPES[name])

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
@@ -11,97 +9,41 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from manual_clock import EPOCH, ManualClock, at_once
+from manual_clock import EPOCH
+from stores import Harness, Maker, Mongo, SqliteIndexing, SqliteInMemory, SqliteOnFile, maker
 from strategies import SCORES, asked, dead, failed, requested, responded, scored, validated
 from tamiz.messages import Event, RegenerationRequest, Scored, Source
-from tamiz.statefile import StateFile
-from tamiz.store.base import Answers
-from tamiz.store.sqlite import SqliteAnswers
 
 KEYS: Final = ("a", "b", "c", "d", "e")
 
 
-class _SqliteInMemory:
-    """A store, and what happens to it from outside: commits and, where it is durable, crashes."""
-
-    durable = False
-    answers: Answers
-
-    def __init__(self) -> None:
-        self._take(StateFile(":memory:"))
-
-    def _take(self, state: StateFile) -> None:
-        self.state = state
-        self.answers = SqliteAnswers(state, ManualClock())
-
-    def commit(self) -> None:
-        """Make everything up to here durable."""
-        self.state.commit()
-
-    def crash(self) -> None:
-        """Lose everything since the last commit."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        self.state.close()
+@pytest.fixture(params=[SqliteInMemory, SqliteOnFile, SqliteIndexing, Mongo], ids=lambda harness: harness.__name__)
+def make(request: pytest.FixtureRequest) -> Maker:
+    return maker(request)
 
 
-class _SqliteOnFile(_SqliteInMemory):
-    durable = True
-
-    def __init__(self) -> None:
-        self._folder = TemporaryDirectory()
-        self._path = Path(self._folder.name, "tamiz.db")
-        self._take(StateFile(self._path))
-
-    def crash(self) -> None:
-        self.state.close()
-        self._take(StateFile(self._path))
-
-    def close(self) -> None:
-        super().close()
-        self._folder.cleanup()
-
-
-class _SqliteIndexing(_SqliteOnFile):
-    """Indexes accepted answers three at a time, so that some are in the index and some are not."""
-
-    def __init__(self) -> None:
-        self._patch = pytest.MonkeyPatch()
-        self._patch.setattr("tamiz.store.sqlite.answers._INDEXED_AT_ONCE", 3)
-        super().__init__()
-
-    def close(self) -> None:
-        super().close()
-        self._patch.undo()
-
-
-Harness = type[_SqliteInMemory]
-HARNESSES: Final[list[Harness]] = [_SqliteInMemory, _SqliteOnFile, _SqliteIndexing]
-
-
-@pytest.fixture(params=HARNESSES, ids=lambda harness: harness.__name__)
-def on(request: pytest.FixtureRequest) -> Iterator[_SqliteInMemory]:
-    harness = request.param()
+@pytest.fixture
+def on(make: Maker) -> Iterator[Harness]:
+    harness = make()
     yield harness
     harness.close()
 
 
-def record(on: _SqliteInMemory, *events: Event) -> None:
+def record(on: Harness, *events: Event) -> None:
     for event in events:
-        at_once(on.answers.record(event))
+        on.run(on.answers.record(event))
 
 
-def reusable(on: _SqliteInMemory, key: str = "k1") -> Scored | None:
-    return at_once(on.answers.reusable(key))
+def reusable(on: Harness, key: str = "k1") -> Scored | None:
+    return on.run(on.answers.reusable(key))
 
 
-def unknown(on: _SqliteInMemory, *ids: str) -> set[str]:
-    return at_once(on.answers.unknown(ids))
+def unknown(on: Harness, *ids: str) -> set[str]:
+    return on.run(on.answers.unknown(ids))
 
 
-def restart(on: _SqliteInMemory) -> None:
-    """Commit and, where there is a file, start anew on it."""
+def restart(on: Harness) -> None:
+    """Commit and, where it outlives its process, start anew on it."""
     on.commit()
     if on.durable:
         on.crash()
@@ -114,11 +56,11 @@ def rank(answer: Scored) -> tuple[bool, float]:
 class _Machine(RuleBasedStateMachine):
     """A store beside a plain list of the outcomes that were the first for their submission."""
 
-    harness: Harness
+    make: Maker
 
     def __init__(self) -> None:
         super().__init__()
-        self.on = self.harness()
+        self.on = self.make()
         self.now: dict[str, Any] = {"outcomes": {}, "asked": set(), "number": 0}
         self.durable = deepcopy(self.now)
 
@@ -159,6 +101,8 @@ class _Machine(RuleBasedStateMachine):
         self.now["number"] += 1
         message_id = f"m{self.now['number']}"
         record(self.on, validated(message_id, key, source=source, answer=scored(1.0, text="copied"), leader="other"))
+        if self.on.events_bring_questions:
+            self.now["asked"].add(message_id)
 
     @rule()
     def commit(self) -> None:
@@ -169,7 +113,7 @@ class _Machine(RuleBasedStateMachine):
     def crash(self) -> None:
         if self.on.durable:
             self.on.crash()
-            self.now = deepcopy(self.durable)
+            self.now = deepcopy(self.durable) if self.on.transactional else self.now
 
     @invariant()
     def the_best_accepted_answer_is_reusable(self) -> None:
@@ -191,22 +135,21 @@ class _Machine(RuleBasedStateMachine):
         assert unknown(self.on, *ids) == set(ids) - self.now["asked"]
 
 
-@pytest.mark.parametrize("harness", HARNESSES, ids=lambda harness: harness.__name__)
-def test_any_sequence_of_steps(harness: Harness) -> None:
+def test_any_sequence_of_steps(make: Maker) -> None:
     """The first outcome of a submission stays, and the best accepted answer to a question is the one to reuse.
 
     Whatever the order of steps, commits and crashes, and a crash takes back exactly what was not committed.
     """
     run_state_machine_as_test(
-        type("_TheMachine", (_Machine,), {"harness": harness}),
-        settings=settings(max_examples=30, stateful_step_count=30),
+        type("_TheMachine", (_Machine,), {"make": staticmethod(make)}),
+        settings=settings(max_examples=make.examples, stateful_step_count=25),
     )
 
 
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("scores", [[0.9, 0.5], [0.5, 0.9], [None, 0.5], [0.5, None], [None, None]])
 def test_the_best_of_two_accepted_answers_is_reusable(
-    on: _SqliteInMemory, scores: list[float | None], *, restarts: bool
+    on: Harness, scores: list[float | None], *, restarts: bool
 ) -> None:
     """A threshold that was lowered in between lets a poorer one in; it takes no better one's place."""
     answers = [scored(score, text=f"answer {n}") for n, score in enumerate(scores)]
@@ -220,7 +163,7 @@ def test_the_best_of_two_accepted_answers_is_reusable(
 
 
 @pytest.mark.parametrize("restarts", [False, True])
-def test_the_first_of_two_outcomes_stays(on: _SqliteInMemory, *, restarts: bool) -> None:
+def test_the_first_of_two_outcomes_stays(on: Harness, *, restarts: bool) -> None:
     record(on, validated(answer=scored(0.5, text="first")))
     if restarts:
         restart(on)
@@ -231,7 +174,7 @@ def test_the_first_of_two_outcomes_stays(on: _SqliteInMemory, *, restarts: bool)
     assert found.llm_answer == "first"
 
 
-def test_a_failure_is_not_undone_by_an_answer_that_comes_after(on: _SqliteInMemory) -> None:
+def test_a_failure_is_not_undone_by_an_answer_that_comes_after(on: Harness) -> None:
     record(on, dead(), validated())
     for _ in range(4):  # far enough for an index
         restart(on)
@@ -239,7 +182,7 @@ def test_a_failure_is_not_undone_by_an_answer_that_comes_after(on: _SqliteInMemo
         record(on, *(validated(f"x{n}", f"x{n}") for n in range(3)))
 
 
-def test_an_answer_is_kept_whole(on: _SqliteInMemory) -> None:
+def test_an_answer_is_kept_whole(on: Harness) -> None:
     """With its score or its reason, its attempt, model and latency; whether it is committed or not."""
     answers = {
         "k1": scored(0.7, 2, "ñ ½ \U0001f600\n", latency_ms=12.5),
@@ -252,29 +195,19 @@ def test_an_answer_is_kept_whole(on: _SqliteInMemory) -> None:
         restart(on)
 
 
-def test_what_is_not_committed_is_seen_at_once_and_lost_in_a_crash(on: _SqliteInMemory) -> None:
+def test_what_is_not_committed_is_seen_at_once_and_lost_in_a_crash(on: Harness) -> None:
+    """Where there are no transactions it stays."""
     record(on, asked("m1"), validated("m1"))
     assert reusable(on) is not None
     assert unknown(on, "m1", "m2") == {"m2"}
     if on.durable:
         on.crash()
-        assert reusable(on) is None
-        assert unknown(on, "m1", "m2") == {"m1", "m2"}
+        assert (reusable(on) is None) is on.transactional
+        assert unknown(on, "m1", "m2") == ({"m1", "m2"} if on.transactional else {"m2"})
 
 
-def test_nothing_is_unknown_of_nothing(on: _SqliteInMemory) -> None:
+def test_nothing_is_unknown_of_nothing(on: Harness) -> None:
     assert unknown(on) == set()
-
-
-def rows(on: _SqliteInMemory) -> dict[str, list[tuple[Any, ...]]]:
-    return {
-        "questions": on.state.execute("SELECT * FROM questions").fetchall(),
-        "outcomes": on.state.execute("SELECT * FROM outcomes ORDER BY message_id").fetchall(),
-        "attempts": on.state.execute(
-            "SELECT message_id, attempt, retry, result, answer, score, reason, at FROM attempts "
-            "ORDER BY attempt, retry, result"
-        ).fetchall(),
-    }
 
 
 def regeneration(**changes: Any) -> RegenerationRequest:
@@ -295,31 +228,49 @@ EVENTS: Final[list[Event]] = [
 ]
 
 
-def test_each_event_is_recorded_once(on: _SqliteInMemory) -> None:
+def test_each_event_is_recorded_once(on: Harness) -> None:
     """Recording is idempotent, within a commit and across: counts derived from it never drift."""
     for event in EVENTS:
         record(on, event, event)
     on.commit()
-    once = rows(on)
+    once = on.rows()
     restart(on)
     record(on, *EVENTS, *reversed(EVENTS))
     on.commit()
-    assert rows(on) == once
-    assert {table: len(found) for table, found in once.items()} == {"questions": 1, "outcomes": 2, "attempts": 4}
+    assert on.rows() == once
+    questions = 2 if on.events_bring_questions else 1
+    assert {table: len(found) for table, found in once.items()} == {
+        "questions": questions,
+        "outcomes": 2,
+        "attempts": 4,
+    }
 
 
-def test_refused_attempts_and_failed_calls_are_remembered(on: _SqliteInMemory) -> None:
+def test_all_stores_remember_the_same(make: Maker) -> None:
+    """Row by row, so that a run here and a run there can be compared."""
+    one, other = make(), SqliteInMemory()
+    try:
+        for on in (one, other):
+            record(on, asked("m2"), *EVENTS)
+            on.commit()
+        assert one.rows() == other.rows()
+    finally:
+        one.close()
+        other.close()
+
+
+def test_refused_attempts_and_failed_calls_are_remembered(on: Harness) -> None:
     record(on, *EVENTS)
     on.commit()
-    assert rows(on)["attempts"] == [
-        ("m1", 1, 0, "overload", None, None, "busy", EPOCH),
-        ("m1", 1, 0, "refused", "poor", 0.1, None, EPOCH),
-        ("m1", 1, 1, "overload", None, None, "busy again", EPOCH),
-        ("m1", 2, 0, "refused", "worse", 0.05, None, EPOCH),
+    assert on.rows()["attempts"] == [
+        ("m1", 1, 0, "overload", None, None, "busy", "m", 1.0, EPOCH),
+        ("m1", 1, 0, "refused", "poor", 0.1, None, "m", None, EPOCH),
+        ("m1", 1, 1, "overload", None, None, "busy again", "m", 1.0, EPOCH),
+        ("m1", 2, 0, "refused", "worse", 0.05, None, "m", None, EPOCH),
     ]
 
 
-def test_requests_and_responses_need_no_memory(on: _SqliteInMemory) -> None:
+def test_requests_and_responses_need_no_memory(on: Harness) -> None:
     record(on, requested(), responded())
     on.commit()
-    assert rows(on) == {"questions": [], "outcomes": [], "attempts": []}
+    assert on.rows() == {"questions": [], "outcomes": [], "attempts": []}

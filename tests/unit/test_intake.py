@@ -67,8 +67,8 @@ class _Known:
         self.calls.append("claim")
         return self._leads
 
-    async def release(self, cache_key: str, leader: str, limit: int) -> list[QuestionAsked]:
-        self.calls.append(f"release {cache_key} {leader} {limit}")
+    async def release(self, outcome: Terminal, limit: int) -> list[QuestionAsked]:
+        self.calls.append(f"release {outcome.cache_key} {outcome.leader} {limit}")
         return []
 
 

@@ -42,6 +42,9 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "openai_api_key": (KEY, KEY, f'"{KEY}"'),
     "ollama_host": ("h:1", "h:1", '"h:1"'),
     "cache_dir": ("/c", "/c", '"/c"'),
+    "bus": ("kafka:h:1", "kafka:h:1", '"kafka:h:1"'),
+    "store": ("mongodb://h/d", "mongodb://h/d", '"mongodb://h/d"'),
+    "flink_parallelism": ("4", 4, "4"),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
@@ -52,6 +55,9 @@ ALIASES = {
     "OPENAI_BASE_URL": "openai_base_url",
     "OPENAI_API_KEY": "openai_api_key",
     "OLLAMA_HOST": "ollama_host",
+    "KAFKA_BOOTSTRAP_SERVERS": "bus",
+    "MONGO_URI": "store",
+    "FLINK_PARALLELISM": "flink_parallelism",
 }
 
 
@@ -72,7 +78,24 @@ def refused(folder: Path, **sources: Any) -> str:
 
 
 def test_every_setting_is_in_the_table() -> None:
-    assert {*WRITTEN, "prices", "refusal"} == set(Settings.__struct_fields__)
+    assert {*WRITTEN, "prices", "refusal", "kafka"} == set(Settings.__struct_fields__)
+
+
+def test_kafka_s_servers_and_secrets_come_from_the_environment(tmp_path: Path) -> None:
+    """The field's own names; over the file's table; no secret is shown."""
+    toml = '[kafka]\n"security.protocol" = "PLAINTEXT"\n"linger.ms" = 7\n"sasl.password" = "from the file"\n'
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": "one:9092,two:9092",
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SASL_PASSWORD": KEY,
+        "MONGO_URI": f"mongodb://somebody:{KEY}@host/db",
+    }
+    found = load(tmp_path, environment=environment, toml=toml)
+    assert found.bus == "kafka:one:9092,two:9092"
+    assert found.kafka == {"security.protocol": "SASL_SSL", "linger.ms": 7, "sasl.password": KEY}
+    assert KEY not in repr(found)
+    assert "somebody" not in repr(found)
+    assert "mongodb://host/db" in repr(found)
 
 
 def test_what_is_a_table_comes_from_the_file_alone(tmp_path: Path) -> None:

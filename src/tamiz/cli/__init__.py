@@ -14,6 +14,8 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "run": ("tamiz.cli.run", "Take every question of the files to its outcome."),
+    "worker": ("tamiz.cli.worker", "Run stages as a member of a Kafka cluster."),
+    "topics": ("tamiz.cli.worker", "Make or list the topics of a Kafka cluster."),
     "show": ("tamiz.cli.inspect", "Show the whole life of one question."),
     "status": ("tamiz.cli.inspect", "Count questions by outcome, and what is still open."),
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
@@ -21,6 +23,10 @@ _COMMANDS: Final = {
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
+
+
+_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "pymongo": "kafka,mongo"}
+"""Packages that only an extra brings; others say so where they are used."""
 
 
 class _Lazy(click.Group):
@@ -77,6 +83,12 @@ def main() -> None:
     except KeyboardInterrupt:
         click.echo("tamiz: interrupted", err=True)
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None or "--debug" in sys.argv:
+            raise
+        click.echo(f"tamiz: this needs an extra that is not installed: pip install 'tamiz[{extra}]'", err=True)
+        sys.exit(2)
     except (TamizError, OSError) as error:
         if "--debug" in sys.argv:
             raise

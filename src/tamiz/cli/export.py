@@ -3,12 +3,11 @@
 import click
 import msgspec
 
-from tamiz.cli.options import settings_of, state_option
+from tamiz.cli.places import place_of, place_options
 from tamiz.cli.shared import debug_option
 from tamiz.errors import UsageError
 from tamiz.messages import Outcome
 from tamiz.output import ResultRow, open_output
-from tamiz.store.sqlite.reader import StateReader
 
 __all__ = ["export"]
 
@@ -23,14 +22,15 @@ __all__ = ["export"]
     help="Rows of this outcome; may be given several times.",
 )
 @click.option("--min-score", type=click.FloatRange(0, 1), metavar="SCORE", help="Only rows with at least this score.")
-@state_option
+@place_options
 @debug_option
-def export(
+def export(  # noqa: PLR0917 - click passes flags by name
     out: str | None,
     everything: bool,  # noqa: FBT001 - click's way of passing flags
     outcome: tuple[str, ...],
     min_score: float | None,
     state: str | None,
+    store: str | None,
 ) -> None:
     """Write finished rows, the accepted ones unless told otherwise, as `tamiz run` writes them.
 
@@ -39,10 +39,11 @@ def export(
     """
     if everything and outcome:
         raise UsageError("--all is every outcome already: leave out --outcome, or --all")
-    path = settings_of({"state": state}).state
+    place = place_of({"state": state, "store": store})
+    not_these = [] if place.clustered else [place.name]
     outcomes = tuple(Outcome) if everything else outcome or (Outcome.ACCEPTED,)
     count = 0
-    with StateReader(path) as reader, open_output(out, not_these=[path]) as output:
+    with place.reader() as reader, open_output(out, not_these=not_these) as output:
         for page in reader.finished(outcomes, min_score):
             output.write([ResultRow(*msgspec.structs.astuple(row)) for row in page])
             count += len(page)

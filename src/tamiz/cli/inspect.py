@@ -3,30 +3,32 @@
 from pathlib import Path
 
 import click
+import msgspec
 
 from tamiz.cli.endpoints import down_text
 from tamiz.cli.life import life_text
-from tamiz.cli.options import settings_of, state_option
+from tamiz.cli.options import cluster_options
+from tamiz.cli.places import Place, place_of, place_options
 from tamiz.cli.shared import aligned, clock_time, debug_option, json_option, resolve, say_json, until
-from tamiz.messages import Outcome
-from tamiz.store.sqlite.lives import Status
-from tamiz.store.sqlite.reader import StateReader
+from tamiz.messages import READ_BY, Outcome
+from tamiz.settings import Settings
+from tamiz.store.lives import Status
 
 __all__ = ["show", "status"]
 
 
 @click.command(short_help="Show the whole life of one question.")
 @click.argument("question", metavar="ID")
-@state_option
+@place_options
 @json_option("Print it as one JSON object.")
 @debug_option
-def show(question: str, state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing flags
+def show(question: str, state: str | None, store: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
     """Show the whole life of one question: each failed call, each answer, its score, the outcome, or where it is now.
 
     ID is its message_id, a beginning of that which no other has, or the dataset's own id. Times are local; in JSON they
     are seconds since the epoch.
     """
-    with StateReader(settings_of({"state": state}).state) as reader:
+    with place_of({"state": state, "store": store}).reader() as reader:
         life = reader.life(resolve(reader, question))
     if as_json:
         say_json(life)
@@ -35,38 +37,65 @@ def show(question: str, state: str | None, as_json: bool) -> None:  # noqa: FBT0
 
 
 @click.command(short_help="Count questions by outcome, and what is still open.")
-@state_option
+@click.option("--state", metavar="FILE", help="The durable log and store.  [default: tamiz.db]")
+@cluster_options()
 @json_option("Print the counts as one JSON object.")
 @debug_option
-def status(state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way of passing flags
-    """Count questions by outcome, and what is still open by where it is. Works while a run is running."""
-    path = settings_of({"state": state}).state
-    with StateReader(path) as reader:
+def status(state: str | None, bus: str | None, store: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """Count questions by outcome, and what is still open by where it is. Works while a run is running.
+
+    Of a cluster: also how many records each stage has still to finish.
+    """
+    place = place_of({"state": state, "bus": bus, "store": store})
+    with place.reader() as reader:
         counts = reader.status()
+    if place.clustered and place.settings.bus is not None:
+        counts = msgspec.structs.replace(counts, lag=_lag(place.settings.bus, place.settings))
     if as_json:
         say_json(counts)
     else:
-        click.echo(_text(counts, path))
+        click.echo(_text(counts, place))
 
 
-def _text(counts: Status, path: str) -> str:
+def _lag(bus: str, settings: Settings) -> dict[str, dict[str, int]]:
+    from tamiz.bus.address import KafkaAddress  # noqa: PLC0415 - only with the extra
+    from tamiz.bus.topics import Topics  # noqa: PLC0415
+
+    return Topics(KafkaAddress.parse(bus), settings.kafka).lag(READ_BY)
+
+
+def _text(counts: Status, place: Place) -> str:
+    if place.clustered:
+        where = [("store", place.name), ("bus", place.settings.bus or "not named; for its queues: --bus")]
+    else:
+        where = [("state", f"{place.name}, {_size(place.name)}, {_worker(counts.process)}")]
+    tokens = "" if counts.tokens is None else f", {counts.tokens:,} tokens"
     lines = [
-        ("state", f"{path}, {_size(path)}, {_worker(counts.process)}"),
+        *where,
         ("questions", f"{counts.questions:,}"),
         ("outcomes", ", ".join(f"{counts.outcomes[outcome]:,} {outcome}" for outcome in Outcome)),
         ("answers from", _counts(counts.sources) or "nowhere yet"),
         ("dead letters", _counts(counts.dead_letters) or "none"),
         ("open", "\n".join([f"{counts.open:,}", *_open(counts)]) if counts.open or counts.log else "none"),
+        *([("to finish", _lags(counts.lag))] if counts.lag is not None else []),
         ("endpoints", "\n".join(down_text(state) for state in counts.endpoints) or "none is down or paused"),
-        ("model calls", f"{counts.model_calls:,}, {counts.tokens:,} tokens"),
+        ("model calls", f"{counts.model_calls:,}{tokens}"),
         ("claims", f"{counts.claims:,} cache keys in flight"),
     ]
     text = aligned(lines)
-    if counts.open and counts.process is None:
+    if counts.open and counts.process is None and not place.clustered:
         text += "\nthe same `tamiz run` as before takes the open ones up"
     if counts.dead_letters:
-        text += f"\nwhy questions failed: tamiz dead list --state {path}"
+        text += f"\nwhy questions failed: tamiz dead list {place.flags}"
     return text
+
+
+def _lags(lag: dict[str, dict[str, int]]) -> str:
+    lines = []
+    for stage, topics in lag.items():
+        waiting = ", ".join(f"{count:,} of {topic}" for topic, count in topics.items() if count)
+        lines.append(f"{stage}: {waiting or 'nothing'}")
+    return "\n".join(lines)
 
 
 def _open(counts: Status) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Final
 
 from tamiz.cli.shared import aligned, clock_time, plain, shorten, until
 from tamiz.messages import Outcome, Source, Topic
-from tamiz.store.sqlite.lives import Ended, Life, Place, Tried
+from tamiz.store.lives import Ended, Life, Place, Tried
 
 __all__ = ["life_text"]
 
@@ -98,8 +98,10 @@ def _place(place: Place | None) -> str:
             return f"deferred until {clock_time(place.due)} ({until(place.due)}){_so_far(place)}"
         case "parked":
             return f"parked behind an identical question in flight: {place.leader or 'unknown'}"
+        case _ if place.topic is None:
+            return "in a topic of the cluster, or at work"
         case _:
-            return f"in {place.topic}, waiting {_NEXT[Topic(place.topic or '')]}{_so_far(place)}"
+            return f"in {place.topic}, waiting {_NEXT[Topic(place.topic)]}{_so_far(place)}"
 
 
 def _so_far(place: Place) -> str:

@@ -7,7 +7,7 @@ import click
 
 from tamiz.settings import Settings, load_settings
 
-__all__ = ["settings_of", "state_option", "with_settings"]
+__all__ = ["cluster_options", "settings_of", "state_option", "with_settings"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,11 +56,25 @@ def state_option(command: F) -> F:
     return click.option("--state", metavar="FILE", help="The durable log and store.  [default: tamiz.db]")(command)
 
 
+def cluster_options(*, store: bool = True) -> Callable[[F], F]:
+    """Add `--bus` and `--store`."""
+
+    def add(command: F) -> F:
+        if store:
+            command = click.option("--store", metavar="URL", help="A cluster's database: mongodb://HOST/DATABASE.")(
+                command
+            )
+        text = "A Kafka cluster: kafka:HOST:PORT[,…][?prefix=NAME].  [default: this process alone]"
+        return click.option("--bus", metavar="URL", help=text)(command)
+
+    return add
+
+
 def with_settings(command: F) -> F:
     """Add the options that are settings; none has a default here, since each default is written once, in `Settings`."""
     for flag, how in reversed(_RUN):
         command = click.option(flag, **how)(command)
-    return state_option(command)
+    return state_option(cluster_options()(command))
 
 
 def settings_of(flags: dict[str, Any]) -> Settings:

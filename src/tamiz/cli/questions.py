@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from tamiz.errors import UsageError
-from tamiz.store.sqlite.lives import Dead
+from tamiz.store.lives import Dead
 
 __all__ = ["open_questions"]
 
@@ -19,11 +19,11 @@ _COLUMNS: Final = ("id", "question", "content", "reference", "kind", "reason", "
 
 
 @contextlib.contextmanager
-def open_questions(path: str | None, *, not_this: str) -> Iterator[Callable[[Sequence[Dead]], None]]:
+def open_questions(path: str | None, *, not_this: str | None) -> Iterator[Callable[[Sequence[Dead]], None]]:
     """Open a file for questions by the end of its name, and give the function that writes some.
 
-    `None` and `-` are JSON Lines on standard output. `not_this` is a file that must not be written over. Raises
-    `UsageError` where the file is that one, is of another kind than .jsonl and .csv, or cannot be written.
+    `None` and `-` are JSON Lines on standard output. `not_this` is a file that must not be written over, if any.
+    Raises `UsageError` where the file is that one, is of another kind than .jsonl and .csv, or cannot be written.
     """
     encode = _csv if path is not None and path.lower().endswith(".csv") else _json_lines
     if path is None or path == "-":
@@ -31,7 +31,7 @@ def open_questions(path: str | None, *, not_this: str) -> Iterator[Callable[[Seq
         return
     if not path.lower().endswith((".csv", ".jsonl")):
         raise UsageError(f"{path!r} is of no known kind; --out writes .jsonl and .csv")
-    if Path(path).exists() and Path(path).samefile(not_this):
+    if not_this is not None and Path(path).exists() and Path(path).samefile(not_this):
         raise UsageError(f"{path!r} is the state file, which would be lost; give another --out")
     try:
         file = Path(path).open("wb")  # noqa: SIM115 - closed below; only the opening is a matter of usage

@@ -38,8 +38,8 @@ def summary_json(summary: Summary, state: str, out: str | None) -> dict[str, Any
     }
 
 
-def summary_text(summary: Summary, state: str, out: str | None) -> str:
-    """Give the summary as a few aligned lines."""
+def summary_text(summary: Summary, state: str, flags: str, out: str | None) -> str:
+    """Give the summary as a few aligned lines; `flags` name the state in another command."""
     totals = summary.totals
     mean = _mean(summary)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.failures.items()))
@@ -78,7 +78,7 @@ def summary_text(summary: Summary, state: str, out: str | None) -> str:
             " (raise --max-calls or --max-tokens first)" if summary.stopped == "budget" else _in_flight(summary)
         )
     if totals.failed:
-        text += f"\nwhy questions failed: tamiz dead list --state {state}"
+        text += f"\nwhy questions failed: tamiz dead list {flags}"
     return text
 
 

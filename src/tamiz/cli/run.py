@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tamiz.cli.options import settings_of, with_settings
+from tamiz.cli.places import place_of
 from tamiz.cli.render import summary_json, summary_text
 from tamiz.errors import UsageError
 from tamiz.hosts.batch import Batch, Report, Summary, run_batch
@@ -43,16 +44,35 @@ def run(  # noqa: PLR0917 - click passes flags by name
     if as_json and out in {None, "-"}:
         raise UsageError("--json prints the summary on stdout, so the rows need a file: add --out FILE")
     settings = settings_of(flags)
-    batch = Batch.prepare(settings, questions, out)
+    place = place_of({"store": flags["store"], "bus": flags["bus"], "state": flags["state"]})
+    if place.clustered and settings.bus is None:
+        raise UsageError("--store is a cluster's database: name its bus too, with --bus kafka:HOST:PORT")
+    if place.clustered and fresh:
+        raise UsageError("--fresh forgets a state file; a cluster's store is everybody's, and a run does not empty it")
+    batch = Batch.prepare(settings, questions, out, clustered=place.clustered)
     if fresh:
         _forget(settings.state)
-    with StateFile(settings.state) as state, _progress(questions, quiet=quiet) as watch:
-        summary = run_batch(batch, state, watch)
+    with _progress(questions, quiet=quiet) as watch:
+        if place.clustered:
+            from tamiz.hosts.follow import follow_batch  # noqa: PLC0415 - only with the extras of a cluster
+
+            summary = follow_batch(batch, watch, _say if not quiet else _nothing)
+        else:
+            with StateFile(settings.state) as state:
+                summary = run_batch(batch, state, watch)
     if as_json:
-        click.echo(json.dumps(summary_json(summary, settings.state, out)))
+        click.echo(json.dumps(summary_json(summary, place.name, out)))
     if not quiet:
-        click.echo(summary_text(summary, settings.state, out), err=True)
+        click.echo(summary_text(summary, place.name, place.flags, out), err=True)
     click.get_current_context().exit(_exit_code(summary))
+
+
+def _say(text: str) -> None:
+    click.echo(f"tamiz: {text}", err=True)
+
+
+def _nothing(_: str) -> None:
+    return
 
 
 def _exit_code(summary: Summary) -> int:

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from tamiz.errors import UsageError
-from tamiz.store.sqlite.reader import StateReader
+from tamiz.store.base import Reader
 
 __all__ = [
     "aligned",
@@ -43,7 +43,7 @@ def say_json(value: object) -> None:
     click.echo(msgspec.json.encode(value))
 
 
-def resolve(reader: StateReader, text: str) -> str:
+def resolve(reader: Reader, text: str) -> str:
     """Give the `message_id` of the one question that a user means by `text`.
 
     Raises `UsageError` where there is none, or where there are several, which it lists.
@@ -51,7 +51,7 @@ def resolve(reader: StateReader, text: str) -> str:
     matches = reader.find(text, _LISTED + 1)
     if not matches:
         raise UsageError(
-            f"no question {text!r} is in the state file: give its message_id, a beginning of that, or the dataset's id"
+            f"no question {text!r} is there: give its message_id, a beginning of that, or the dataset's id"
         )
     if len(matches) == 1:
         return matches[0].message_id

@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import msgspec
@@ -21,9 +21,9 @@ from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.feed import RowFeed
 from tamiz.hosts.prices import Cost, cost_of
 from tamiz.hosts.results import Results, Totals
+from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.spending import Budget, Spending
 from tamiz.hosts.spool import Spool
-from tamiz.identity import digest
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.output import Output, check_output, open_output
@@ -39,7 +39,7 @@ from tamiz.stages.retry import Backoff, Retry
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 
-__all__ = ["Batch", "Report", "Summary", "run_batch"]
+__all__ = ["Batch", "Report", "Summary", "output_of", "run_batch"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -48,8 +48,8 @@ class Summary(msgspec.Struct, kw_only=True):
     totals: Totals
     calls: int
     """Model calls of this process."""
-    tokens: int
-    """Tokens of this process, as the models counted them."""
+    tokens: int | None
+    """Tokens of this process, as the models counted them; `None` where nobody counted."""
     known: int
     """Rows that the state file already knew when the run began."""
     seconds: float
@@ -81,19 +81,20 @@ class Batch(msgspec.Struct, kw_only=True):
     settings: Settings
     datasets: list[Dataset]
     out: str | None
-    fleet: Fleet
+    fleet: Fleet | None
+    """`None` where a cluster's workers have the models."""
     template: PromptTemplate
     scorer: Scorer
     clock: Clock
 
     @classmethod
-    def prepare(cls, settings: Settings, files: Sequence[str], out: str | None) -> "Batch":
-        """Check all that can be checked before anything runs.
+    def prepare(cls, settings: Settings, files: Sequence[str], out: str | None, *, clustered: bool = False) -> "Batch":
+        """Check all that can be checked before anything runs; `clustered` is for a run on a cluster.
 
         Raises `UsageError` for a wrong setting, an unusable input or output, a model that cannot be made.
         """
         clock = SystemClock()
-        fleet = make_fleet(settings, clock)
+        fleet = None if clustered else make_fleet(settings, clock)
         scorer = make_scorer(settings.scorer)
         template = read_template(settings.prompt)
         make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
@@ -113,41 +114,9 @@ class Batch(msgspec.Struct, kw_only=True):
         )
 
     @property
-    def asked_how(self) -> str:
-        """The digest of what shapes an answer: it is part of every question's identity."""
-        settings = self.settings
-        return digest(
-            *settings.model,
-            "|",
-            *settings.escalate,
-            "|",
-            self.template.text,
-            settings.system,
-            settings.max_answer_tokens,
-            settings.seed,
-        )
-
-    @property
-    def shape(self) -> dict[str, object]:
-        """The settings that shape outcomes, by name: open questions are finished under those they began with."""
-        settings = self.settings
-        return {
-            "model": " ".join(settings.model),
-            "escalate": " ".join(settings.escalate),
-            "prompt": digest(self.template.text, size=4),
-            "system": settings.system,
-            "max_answer_tokens": settings.max_answer_tokens,
-            "seed": settings.seed,
-            "threshold": settings.threshold,
-            "attempts": settings.attempts,
-            "scorer": settings.scorer,
-            "unscored": settings.unscored,
-        }
-
-    @property
-    def settings_digest(self) -> str:
-        """The digest of `shape`: the first 12 digits of the ids of all submissions under these settings."""
-        return digest(self.asked_how, json.dumps(self.shape))[:12]
+    def shape(self) -> Shape:
+        """The settings that shape outcomes."""
+        return Shape.of(self.settings, self.template)
 
     def rows(self) -> Iterable[Row | BadRow]:
         """Give the rows of all files, one after another, up to the limit."""
@@ -166,16 +135,19 @@ def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | 
 
 
 async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
-    settings, clock = batch.settings, batch.clock
-    _agree_on_settings(state, batch.shape)
-    state.set_meta(settings=batch.settings_digest)
+    settings, clock, fleet = batch.settings, batch.clock, batch.fleet
+    if fleet is None:
+        raise UsageError("this run was prepared for a cluster")
+    shape = batch.shape
+    _agree_on_settings(state, shape.settings)
+    state.set_meta(settings=shape.digest)
     began = clock.monotonic()
     answers, deferrals, endpoints = SqliteAnswers(state, clock), SqliteDeferrals(state), SqliteEndpoints(state)
-    for gone in batch.fleet.restore(await endpoints.states()):
+    for gone in fleet.restore(await endpoints.states()):
         await endpoints.save(gone)
     spending = Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens))
     generate = Generate(
-        batch.fleet,
+        fleet,
         batch.template.render,
         clock,
         settings.seed,
@@ -184,7 +156,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
     )
     stages = {**_stages(batch, answers, SqliteClaims(state)), "generate": generate}
     bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
-    with contextlib.closing(Spool(state.folder)) as spool, _output(batch.out) as output:
+    with contextlib.closing(Spool(state.folder)) as spool, output_of(batch.out) as output:
         results = Results(state, spool, output)
         host = EmbeddedHost(
             state=state,
@@ -201,21 +173,21 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
         )
         feed = RowFeed(
             batch.rows(),
-            settings=batch.settings_digest,
-            asked_how=batch.asked_how,
+            settings=shape.digest,
+            asked_how=shape.asked_how,
             answers=answers,
             spool=spool,
             clock=clock,
             live=any(dataset.path == "-" for dataset in batch.datasets),
         )
         with _stop_on_signals(host) as interrupted:
-            watcher = asyncio.create_task(_watch(watch, host, feed, results, batch.fleet)) if watch else None
+            watcher = asyncio.create_task(_watch(watch, host, feed, results, fleet)) if watch else None
             try:
                 await host.run(feed)
             finally:
                 if watcher is not None:
                     watcher.cancel()
-                await batch.fleet.close()
+                await fleet.close()
         stopped = "interrupted" if interrupted() else "budget" if host.budget_spent else None
         if stopped is None and len(spool):
             raise StateError(
@@ -236,7 +208,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
 
 
 @contextlib.contextmanager
-def _output(path: str | None) -> Iterator[Output]:
+def output_of(path: str | None) -> Iterator[Output]:
     """Open the output, and empty it: only now that the state file is known to be this run's."""
     try:
         with open_output(path) as output:
@@ -268,12 +240,11 @@ def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[
     }
 
 
-def _agree_on_settings(state: StateFile, shape: dict[str, object]) -> None:
+def _agree_on_settings(state: StateFile, shape: Mapping[str, object]) -> None:
     """Refuse to go on with questions that were begun under other settings."""
     before = json.loads(state.meta("shape") or "{}")
-    differing = [name for name in shape if name in before and before[name] != shape[name]]
-    if differing and _open_questions(state):
-        changes = ", ".join(f"{name} {before[name]!r} then, {shape[name]!r} now" for name in differing)
+    changes = differing(before, shape, "then", "now")
+    if changes and _open_questions(state):
         raise UsageError(
             f"{state.path} holds an unfinished run with other settings ({changes}). Finish it with the same command "
             "as then, keep both with --state FILE, or start anew with --fresh"

@@ -148,7 +148,8 @@ class EmbeddedHost:
         """Take due events and handle a slice of deliveries; tell whether there are more."""
         if self._next_due is not None and self._next_due <= self._clock.time() and (room := self._room_for()) > 0:
             due = await self._deferrals.due(self._clock.time(), room)
-            await self._bus.publish(due)
+            await self._bus.publish([each.event for each in due])
+            await self._deferrals.sent(due)
             self._next_due = await self._deferrals.next_due()
             self._commits.dirty = True
         for _ in range(_SLICE):

@@ -1,6 +1,6 @@
 """Writes the result rows, in the order of the input, as soon as their outcomes are durable."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -48,6 +48,14 @@ class Totals(msgspec.Struct):
     def saved(self) -> int:
         """Questions that needed no call of their own."""
         return sum(self.sources.get(source, 0) for source in (Source.CACHE, Source.STORE, Source.COALESCED))
+
+    def tried(self, counts: Mapping[str, int]) -> None:
+        """Count refused answers, and failed calls by kind."""
+        for result, count in counts.items():
+            if result == "refused":
+                self.refused += count
+            else:
+                self.failures[result] = self.failures.get(result, 0) + count
 
     def add(self, row: ResultRow) -> None:
         """Count a row."""
@@ -115,11 +123,7 @@ class Results:
         self._head = next(iter(self._spool.peek(1)), None)
 
     def _count_attempts(self, first: str, last: str) -> None:
-        for result, count in self._state.execute(_ATTEMPTS, (first, last)):
-            if result == "refused":
-                self.totals.refused += count
-            else:
-                self.totals.failures[result] = self.totals.failures.get(result, 0) + count
+        self.totals.tried(dict(self._state.execute(_ATTEMPTS, (first, last))))
 
 
 def _row(  # noqa: PLR0917 - the columns of the query

@@ -41,6 +41,7 @@ class Endpoint:
         self._limiter = Limiter(ceiling, ceiling if isinstance(model, Simulator) else _START)
         self._outage = Outage(EndpointState(model.name, account=model.account))
         self._allowance = Allowance()
+        self._shared: float | None = None  # since when it is down, as other processes are known to know
 
     @property
     def state(self) -> EndpointState:
@@ -53,6 +54,22 @@ class Endpoint:
         if state.account == self.model.account and state.since is not None and state.opens_at is not None:
             since, opens_at = min(state.since, now), min(state.opens_at, now + CAP)
             self._outage = Outage(msgspec.structs.replace(state, since=since, opens_at=opens_at))
+
+    def share(self, state: EndpointState | None) -> None:
+        """Take note of what other processes know of the endpoint by now; `None`: that it can be called.
+
+        One that is down there is down here, and tried no sooner than there. One that was down there and is not any more
+        is up here too.
+        """
+        if state is None:
+            if self._shared is not None and self._outage.down:
+                self._outage = Outage(EndpointState(self.name, account=self.model.account))
+            self._shared = None
+            return
+        news = state.since != self._shared if not self._outage.down else state.probes > self.state.probes
+        self._shared = state.since
+        if news:
+            self.restore(state)
 
     @property
     def in_flight(self) -> int:

@@ -54,6 +54,12 @@ class Fleet:
         down = {endpoint.name for endpoint in self.endpoints if endpoint.state.since is not None}
         return [EndpointState(name) for name in known if name not in down]
 
+    def share(self, states: Iterable[EndpointState]) -> None:
+        """Take note of what the processes of a cluster know of the endpoints by now."""
+        known = {state.name: state for state in states}
+        for endpoint in self.endpoints:
+            endpoint.share(known.get(endpoint.name))
+
     def admit(self, attempt: int, retry: int, avoid: str = "") -> Ticket | None:
         """Take a place for call `retry` (from 0) of an attempt (from 1); `None` where it has to wait.
 

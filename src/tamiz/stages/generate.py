@@ -8,7 +8,7 @@ from typing import Final
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
 from tamiz.errors import Failed, Sign
-from tamiz.messages import Event, LlmError, LlmRequest, LlmResponse, Topic
+from tamiz.messages import READ_BY, Event, LlmError, LlmRequest, LlmResponse
 from tamiz.models.base import Prompt, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet, Ticket
@@ -33,7 +33,7 @@ class Generate:
     that does not.
     """
 
-    reads = (Topic.LLM_REQUESTS,)
+    reads = READ_BY["generate"]
 
     def __init__(
         self,

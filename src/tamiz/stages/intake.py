@@ -5,6 +5,7 @@ from typing import Final
 from tamiz.cache import Cache
 from tamiz.effects import Effects
 from tamiz.messages import (
+    READ_BY,
     DeadLetter,
     Event,
     LlmRequest,
@@ -13,7 +14,6 @@ from tamiz.messages import (
     Scored,
     Source,
     Terminal,
-    Topic,
     ValidatedResponse,
 )
 from tamiz.policy import Policy
@@ -32,7 +32,7 @@ So any number of copies is released with never more than this many messages unde
 class Intake:
     """Answers what is known, lets one of several identical questions through and parks the rest."""
 
-    reads = (Topic.QUESTIONS_IN, Topic.REGENERATION_REQUESTS, Topic.VALIDATED_RESPONSES, Topic.DEAD_LETTERS)
+    reads = READ_BY["intake"]
 
     def __init__(self, cache: Cache, answers: Answers, claims: Claims, policy: Policy) -> None:
         self._cache = cache
@@ -76,7 +76,7 @@ class Intake:
             limit = 1
         else:
             return Effects()
-        waiting = await self._claims.release(event.cache_key, event.leader, limit)
+        waiting = await self._claims.release(event, limit)
         return Effects(emit=tuple(_share(event, asked) for asked in waiting))
 
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from tamiz.effects import Effects
-from tamiz.messages import Event, LlmResponse, RegenerationRequest, Scored, Source, Topic, ValidatedResponse
+from tamiz.messages import READ_BY, Event, LlmResponse, RegenerationRequest, Scored, Source, ValidatedResponse
 from tamiz.policy import Policy
 from tamiz.scoring import Scorer
 from tamiz.stages.carry import question_of
@@ -54,7 +54,7 @@ def _better(one: Scored, other: Scored) -> bool:
 class Judge:
     """Applies the scorer and the decision to each answer."""
 
-    reads = (Topic.LLM_RESPONSES,)
+    reads = READ_BY["judge"]
 
     def __init__(self, scorer: Scorer, policy: Policy) -> None:
         self._scorer = scorer
@@ -62,8 +62,10 @@ class Judge:
 
     async def handle(self, event: Event) -> Effects:
         """Score the answer and emit what the decision says."""
-        if not isinstance(event, LlmResponse):
-            return Effects()
+        return Effects(emit=(self.decide(event),)) if isinstance(event, LlmResponse) else Effects()
+
+    def decide(self, event: LlmResponse) -> ValidatedResponse | RegenerationRequest:
+        """Score the answer and give what the decision says: an outcome, or the request for another attempt."""
         score = self._scorer.score(event.llm_answer, event.best_answer)
         scored = Scored(
             llm_answer=event.llm_answer,
@@ -75,14 +77,13 @@ class Judge:
         )
         match judge(scored, event.best, self._policy):
             case Accept(answer):
-                return Effects(emit=(_end(event, answer, accepted=True),))
+                return _end(event, answer, accepted=True)
             case Exhaust(best):
-                return Effects(emit=(_end(event, best, accepted=False, refused=scored),))
+                return _end(event, best, accepted=False, refused=scored)
             case Regenerate(best):
-                again = RegenerationRequest(
+                return RegenerationRequest(
                     **question_of(event), attempt=event.attempt + 1, retries=event.retries, best=best, refused=scored
                 )
-                return Effects(emit=(again,))
 
 
 def _end(event: LlmResponse, answer: Scored, *, accepted: bool, refused: Scored | None = None) -> ValidatedResponse:

@@ -8,7 +8,7 @@ import msgspec
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
 from tamiz.errors import FailureKind
-from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, Topic
+from tamiz.messages import READ_BY, DeadLetter, Event, LlmError, LlmRequest
 from tamiz.models.fleet import Fleet
 from tamiz.stages.carry import question_of, tried_of
 
@@ -46,11 +46,12 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 class Retry:
     """Brings a failed call back when it makes sense, or ends the question with the reason."""
 
-    reads = (Topic.LLM_ERRORS,)
+    reads = READ_BY["retry"]
 
     def __init__(
-        self, *, retries: int, fleet: Fleet, clock: Clock, random: Callable[[], float], backoff: Backoff
+        self, *, retries: int, fleet: Fleet | None, clock: Clock, random: Callable[[], float], backoff: Backoff
     ) -> None:
+        """Without the fleet no other model is asked at once; it has its turn when the call is due again."""
         self._retries = retries
         self._fleet = fleet
         self._clock = clock
@@ -76,7 +77,7 @@ class Retry:
         failures = again.retry - again.deferrals
         if failures > self._retries:
             return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
-        if self._fleet.untried(again.attempt, again.retry, event.model):
+        if self._fleet is not None and self._fleet.untried(again.attempt, again.retry, event.model):
             return Effects(emit=(msgspec.structs.replace(again, avoid=event.model),))
         return Effects(defer=(Deferred(again, self._due(event, again)),))
 

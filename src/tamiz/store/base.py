@@ -1,12 +1,13 @@
 """The store's seams: small protocols, one adapter behind them all."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from tamiz.effects import Deferred, EndpointState
-from tamiz.messages import Event, QuestionAsked, Scored
+from tamiz.messages import Event, QuestionAsked, Scored, Terminal
+from tamiz.store.lives import Dead, Life, Match
 
-__all__ = ["Answers", "Claims", "Deferrals", "Endpoints"]
+__all__ = ["Answers", "Claims", "Deferrals", "Endpoints", "Reader"]
 
 
 class Answers(Protocol):
@@ -39,10 +40,11 @@ class Claims(Protocol):
         """
         ...
 
-    async def release(self, cache_key: str, leader: str, limit: int) -> list[QuestionAsked]:
-        """Take up to `limit` of those that wait for `leader`, in the order they came.
+    async def release(self, outcome: Terminal, limit: int) -> list[QuestionAsked]:
+        """Take up to `limit` of those that wait for `outcome.leader`, in the order they came.
 
-        The claim ends when nobody waits any more. Empty where `leader` does not hold the claim.
+        The claim ends when nobody waits any more. Nobody is lost between being taken and the emission that follows:
+        where that is undone, or the same outcome comes again before it is made, they are taken again.
         """
         ...
 
@@ -51,15 +53,42 @@ class Deferrals(Protocol):
     """Events that wait for their time."""
 
     async def defer(self, deferred: Deferred) -> None:
-        """Keep the event until it is due; deferring the same attempt and retry again changes nothing."""
+        """Keep the event until it is due; of the same attempt and retry of a submission the last one counts."""
         ...
 
-    async def due(self, now: float, limit: int) -> list[Event]:
-        """Take up to `limit` events whose time has come, the earliest first."""
+    async def due(self, now: float, limit: int) -> list[Deferred]:
+        """Give up to `limit` of those whose time has come, the earliest first. They stay until they are `sent`.
+
+        Of several processes that ask one gets them; another one does where that one has not sent them for a while.
+        """
+        ...
+
+    async def sent(self, deferred: Sequence[Deferred]) -> None:
+        """Say that these were emitted, so that they are not given again."""
         ...
 
     async def next_due(self) -> float | None:
         """Give the earliest due time, in seconds since the epoch, or `None` where nothing waits."""
+        ...
+
+
+class Reader(Protocol):
+    """Looks from outside at what is known, also while others work on it. It blocks."""
+
+    def find(self, text: str, limit: int) -> list[Match]:
+        """Give up to `limit` questions that a user may mean by `text`."""
+        ...
+
+    def life(self, message_id: str) -> Life:
+        """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
+        ...
+
+    def dead_kinds(self) -> dict[str, int]:
+        """Count dead letters by kind."""
+        ...
+
+    def dead(self, kind: str | None, limit: int | None = None) -> Iterator[list[Dead]]:
+        """Give dead letters of one kind or all, page by page."""
         ...
 
 

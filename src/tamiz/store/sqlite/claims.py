@@ -3,7 +3,7 @@
 from typing import Final
 
 from tamiz.errors import StateError
-from tamiz.messages import QuestionAsked, decode, encode
+from tamiz.messages import QuestionAsked, Terminal, decode, encode
 from tamiz.statefile import StateFile
 
 __all__ = ["SqliteClaims"]
@@ -47,9 +47,13 @@ class SqliteClaims:
             self._joined.add(key)
         return False
 
-    async def release(self, cache_key: str, leader: str, limit: int) -> list[QuestionAsked]:
-        """Take up to `limit` of those that wait for `leader`; when nobody waits any more the claim ends."""
-        if self._leader(cache_key) != leader:
+    async def release(self, outcome: Terminal, limit: int) -> list[QuestionAsked]:
+        """Take up to `limit` of those that wait for the leader; when nobody waits any more the claim ends.
+
+        They are taken in the transaction that acknowledges the outcome, so one that comes again has taken nobody.
+        """
+        cache_key = outcome.cache_key
+        if self._leader(cache_key) != outcome.leader:
             return []
         waiting = []
         if cache_key not in self._known or cache_key in self._joined:

@@ -13,7 +13,7 @@ from tamiz.effects import EndpointState
 from tamiz.errors import StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
-from tamiz.store.sqlite.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
+from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
 
 __all__ = ["StateReader", "holder"]
 

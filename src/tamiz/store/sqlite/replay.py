@@ -4,11 +4,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
-import msgspec
-
 from tamiz.effects import Deferred
 from tamiz.messages import QuestionAsked
 from tamiz.statefile import StateFile
+from tamiz.store.lives import Replayed
 from tamiz.store.sqlite.deferrals import SqliteDeferrals
 
 __all__ = ["Replayed", "replay"]
@@ -29,17 +28,6 @@ _QUESTIONS: Final = (
     f"SELECT source, {', '.join('questions.' + name for name in _FIELDS)} "  # noqa: S608 - the names above
     "FROM outcomes JOIN questions USING (message_id) WHERE outcome = 'failed' AND message_id IN "
 )
-
-
-class Replayed(msgspec.Struct, kw_only=True):
-    """What became of the dead letters that were to be put back."""
-
-    questions: int = 0
-    """Put back."""
-    no_questions: int = 0
-    """Left alone: rows of an input that never were questions."""
-    of_other_settings: int = 0
-    """Left alone: the file goes on with other settings than they were asked under."""
 
 
 async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Replayed:

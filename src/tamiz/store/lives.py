@@ -1,4 +1,4 @@
-"""What a reader of the state file gets to see: questions, what became of them, and where the open ones are."""
+"""What a reader of a store gets to see: questions, what became of them, and where the open ones are."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 from tamiz.effects import EndpointState
 
-__all__ = ["Dead", "Ended", "Finished", "Life", "Match", "Place", "Status", "Tried"]
+__all__ = ["Dead", "Ended", "Finished", "Life", "Match", "Place", "Replayed", "Status", "Tried"]
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: Literal["log", "parked", "deferred"]
     topic: str | None = None
-    """In the log: the topic whose readers have still to take it."""
+    """In the log: the topic whose readers have still to take it; `None` where that is not known, as in a cluster."""
     leader: str | None = None
     """Parked: the submission whose outcome it waits for."""
     due: float | None = None
@@ -132,14 +132,28 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """By kind."""
     log: dict[str, int]
     """Records by topic that somebody has still to take."""
+    lag: dict[str, dict[str, int]] | None = None
+    """Of a cluster: by stage and topic, the records that it has not finished."""
     parked: int
     deferred: int
     next_due: float | None
     claims: int
     """Cache keys that a question in flight holds."""
     model_calls: int
-    tokens: int
+    tokens: int | None
+    """`None` where nobody counts them."""
     endpoints: list[EndpointState] = []
     """Models' endpoints that are down or paused."""
     process: int | None = None
     """The process that works on the file now."""
+
+
+class Replayed(msgspec.Struct, kw_only=True):
+    """What became of the dead letters that were to be put back."""
+
+    questions: int = 0
+    """Put back."""
+    no_questions: int = 0
+    """Left alone: rows of an input that never were questions."""
+    of_other_settings: int = 0
+    """Left alone: the file goes on with other settings than they were asked under."""

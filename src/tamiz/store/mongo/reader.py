@@ -1,0 +1,235 @@
+"""Reads the store of a cluster from outside, also while workers write to it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pymongo import MongoClient
+from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+
+from tamiz.errors import StateError, UsageError
+from tamiz.messages import LlmRequest
+from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
+from tamiz.store.mongo.address import MongoAddress
+from tamiz.store.mongo.connection import OPTIONS, Document, scrubbed, secrets_of
+from tamiz.store.mongo.counts import ATTEMPTS, OUTCOMES, count
+from tamiz.store.mongo.endpoints import endpoint_of
+from tamiz.store.mongo.failures import passes, remedy, what
+from tamiz.store.mongo.results import FINISHED, finished_of
+from tamiz.store.mongo.rows import deferred_of
+
+__all__ = ["MongoReader"]
+
+R = TypeVar("R")
+
+_PAGE: Final = 500
+_PATIENCE_MS: Final = 5_000
+
+_HEX: Final = frozenset("0123456789abcdef")
+_LOOKS_LIKE_AN_ID: Final = 12
+
+_DEAD: Final = dict.fromkeys(
+    (
+        "kind",
+        "reason",
+        "question_id",
+        "title",
+        "content",
+        "best_answer",
+        "model",
+        "attempts",
+        "retries",
+        "finished_at",
+    ),
+    1,
+)
+
+
+class MongoReader:
+    """The store of a cluster, opened for reading. It blocks.
+
+    Raises `UsageError` where the URL is none, and `StateError` where the database does not answer for five seconds.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._address = MongoAddress.parse(url)
+        self._secrets = secrets_of(url)
+        patience = {"serverSelectionTimeoutMS": _PATIENCE_MS, "connectTimeoutMS": _PATIENCE_MS}
+        try:
+            self._client: MongoClient[Document] = MongoClient(url, **{**OPTIONS, **patience})
+        except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
+            text = scrubbed(str(error), self._secrets)
+            raise UsageError(f"the store's address for {self._address.shown} cannot be used: {text}") from None
+        self._database = self._client[self._address.database]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def find(self, text: str, limit: int) -> list[Match]:
+        """Give up to `limit` questions that a user may mean by `text`, of the first kind that has any.
+
+        The kinds: a `message_id`, the dataset's id, the beginning of a `message_id`; of a text that looks like a
+        long beginning, the last two change places.
+        """
+        exact = self._matches({"_id": text}, limit)
+        if exact:
+            return exact
+        ways: list[Document] = [{"question_id": text}]
+        if text and _HEX.issuperset(text):
+            ways.insert(0 if len(text) >= _LOOKS_LIKE_AN_ID else 1, {"_id": {"$gte": text, "$lt": text + "g"}})
+        return next((found for where in ways if (found := self._matches(where, limit))), [])
+
+    def life(self, message_id: str) -> Life:
+        """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
+        ended = self._get("answers", message_id)
+        asked = self._get("questions", message_id) or ended
+        if asked is None:
+            raise StateError(f"no question {message_id} is in {self._address.shown}")
+        outcome = None if ended is None else _ended(ended)
+        return Life(
+            message_id=message_id,
+            id=asked["question_id"],
+            question=asked["title"],
+            content=asked["content"],
+            reference=asked["best_answer"],
+            cache_key=asked["cache_key"],
+            created_at=asked["created_at"],
+            tried=self._tried(message_id),
+            place=None if outcome else self._place(message_id),
+            outcome=outcome,
+        )
+
+    def status(self) -> Status:
+        """Count everything. What changes meanwhile may be in one count and not yet in another."""
+        counts = count(self._aggregate("answers", OUTCOMES), self._aggregate("attempts", ATTEMPTS))
+        due = self._rows("deferrals", {}, {"due": 1}, sort=[("at", 1)], limit=1)
+        endpoints = self._rows("endpoints", {}, None, sort=[("_id", 1)])
+        # outcomes before questions: so none is counted whose question is not
+        questions = self._count("questions")
+        return Status(
+            questions=questions,
+            open=max(questions - sum(counts.outcomes.values()), 0),
+            outcomes=counts.outcomes,
+            sources=counts.sources,
+            dead_letters=counts.dead_letters,
+            log={},
+            parked=self._count("parked"),
+            deferred=self._count("deferrals"),
+            next_due=due[0]["due"] if due else None,
+            claims=self._count("claims"),
+            model_calls=counts.model_calls,
+            tokens=None,
+            endpoints=[endpoint_of(row) for row in endpoints],
+        )
+
+    def dead_kinds(self) -> dict[str, int]:
+        """Count dead letters by kind."""
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"outcome": "failed"}},
+            {"$group": {"_id": "$kind", "count": {"$sum": 1}}},
+        ]
+        return dict(sorted((row["_id"], row["count"]) for row in self._aggregate("answers", pipeline)))
+
+    def dead(self, kind: str | None, limit: int | None = None) -> Iterator[list[Dead]]:
+        """Give dead letters of one kind or all, page by page, by kind and then in the order of their submission."""
+        where: Document = {"outcome": "failed", **({"kind": kind} if kind is not None else {})}
+        after: Document = {}
+        while limit is None or limit > 0:
+            size = _PAGE if limit is None else min(limit, _PAGE)
+            rows = self._rows("answers", {**where, **after}, _DEAD, sort=[("kind", 1), ("_id", 1)], limit=size)
+            if not rows:
+                return
+            yield [_dead(row) for row in rows]
+            last = rows[-1]
+            after = {"$or": [{"kind": {"$gt": last["kind"]}}, {"kind": last["kind"], "_id": {"$gt": last["_id"]}}]}
+            limit = None if limit is None else limit - len(rows)
+
+    def finished(self, outcomes: Sequence[str], min_score: float | None) -> Iterator[list[Finished]]:
+        """Give questions with one of these outcomes and at least this score, page by page, ordered by `message_id`."""
+        where: Document = {"outcome": {"$in": list(outcomes)}}
+        if min_score is not None:
+            where["score"] = {"$gte": min_score}
+        last = ""
+        while rows := self._rows("answers", {"_id": {"$gt": last}, **where}, FINISHED, sort=[("_id", 1)], limit=_PAGE):
+            yield [finished_of(row) for row in rows]
+            last = rows[-1]["_id"]
+
+    def _tried(self, message_id: str) -> list[Tried]:
+        order = [("at", 1), ("attempt", 1), ("retry", 1), ("result", 1)]
+        rows = self._rows("attempts", {"message_id": message_id}, None, sort=order)
+        return [Tried(**{name: row[name] for name in Tried.__struct_fields__}) for row in rows]
+
+    def _place(self, message_id: str) -> Place:
+        # "/" ends the submission's id in the key, and "0" comes after it
+        near = {"_id": {"$gte": f"{message_id}/", "$lt": f"{message_id}0"}}
+        for row in self._rows("deferrals", near, {"due": 1, "event": 1}, sort=[("due", -1)]):
+            event = deferred_of(row["event"])
+            if event.message_id == message_id:
+                attempt, retry = (event.attempt, event.retry) if isinstance(event, LlmRequest) else (None, None)
+                return Place(kind="deferred", due=row["due"], attempt=attempt, retry=retry)
+        parked = self._get("parked", message_id)
+        if parked is not None and parked["by"] is None:
+            return Place(kind="parked", leader=parked["leader"])
+        return Place(kind="log")
+
+    def _matches(self, where: Document, limit: int) -> list[Match]:
+        rows = self._rows("questions", where, {"question_id": 1, "title": 1}, sort=[("_id", 1)], limit=limit)
+        ids = {"_id": {"$in": [row["_id"] for row in rows]}}
+        outcomes = {row["_id"]: row["outcome"] for row in self._rows("answers", ids, {"outcome": 1})} if rows else {}
+        return [
+            Match(message_id=row["_id"], id=row["question_id"], question=row["title"], outcome=outcomes.get(row["_id"]))
+            for row in rows
+        ]
+
+    def _get(self, name: str, key: str) -> Document | None:
+        return self._ask(lambda: self._database[name].find_one({"_id": key}))
+
+    def _count(self, name: str) -> int:
+        return self._ask(lambda: self._database[name].count_documents({}))
+
+    def _aggregate(self, name: str, pipeline: list[dict[str, Any]]) -> list[Document]:
+        return self._ask(lambda: self._database[name].aggregate(pipeline).to_list())
+
+    def _rows(
+        self,
+        name: str,
+        where: Document,
+        fields: dict[str, int] | None,
+        *,
+        sort: list[tuple[str, int]] | None = None,
+        limit: int = 0,
+    ) -> list[Document]:
+        return self._ask(lambda: self._database[name].find(where, fields, sort=sort, limit=limit).to_list())
+
+    def _ask(self, work: Callable[[], R]) -> R:
+        try:
+            return work()
+        except PyMongoError as error:
+            text = what(error, self._secrets)
+            if passes(error):
+                raise StateError(
+                    f"the store {self._address.shown} does not answer ({text}): "
+                    "start it, or say where it is with --store or MONGO_URI"
+                ) from None
+            raise StateError(f"the store {self._address.shown} cannot be read ({text}): {remedy(error)}") from None
+
+
+def _ended(row: Document) -> Ended:
+    named = {**row, "answer": row["llm_answer"]}
+    return Ended(**{name: named[name] for name in Ended.__struct_fields__})
+
+
+def _dead(row: Document) -> Dead:
+    named = {
+        **row,
+        "id": row["question_id"],
+        "question": row["title"],
+        "reference": row["best_answer"],
+        "message_id": row["_id"],
+    }
+    return Dead(**{name: named[name] for name in Dead.__struct_fields__})

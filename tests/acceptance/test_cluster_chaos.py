@@ -1,0 +1,195 @@
+"""Each part of a cluster killed, or stopped, or moved about, while it works: nothing lost, nothing twice.
+
+What a run ends with equals, row by row, what an embedded run ends with that nobody disturbed: the simulated model gives
+the same to the same question, so each question has one right outcome.
+"""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final, Self
+
+import pytest
+
+from cluster.broker import Broker
+from cluster.mongo import MongoServer
+from on_cluster import OnCluster, same_rows
+from rows import read_rows, write_questions
+from running import run_tamiz
+from started import Started
+
+pytestmark = pytest.mark.xdist_group("cluster")
+
+MODEL: Final = "simulated:?latency=60ms&overload=0.1&quota=0.02&reset=300ms&quality=0.7&seed=11"
+CONCURRENCY: Final = 16
+SESSION: Final = 6.0
+"""Seconds until the broker takes a member for dead (see cluster/server.properties.tmpl)."""
+
+
+@pytest.fixture
+def on(broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path) -> OnCluster:
+    cluster = OnCluster(broker, mongo, prefix, database, tmp_path)
+    cluster.create_topics()
+    return cluster
+
+
+class _Parts:
+    """The workers of a cluster, each a process of its own that can be killed and started again."""
+
+    def __init__(self, on: OnCluster) -> None:
+        self._on = on
+        self._running: dict[str, tuple[Started, AbstractContextManager[Started]]] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, name: str, *stages: str) -> Started:
+        """Start a worker under a name."""
+        worker = self._on.worker(*stages, model=MODEL, concurrency=CONCURRENCY)
+        started = self._stack.enter_context(worker)
+        self._running[name] = started, worker
+        return started
+
+    def kill(self, name: str) -> None:
+        """End one as a power cut would."""
+        assert self._running[name][0].kill(), f"{name} had ended by itself"
+
+    def until_at_work(self, name: str) -> None:
+        """Wait until one has joined the cluster."""
+        started = self._running[name][0]
+        started.until(lambda: "at work" in started.stderr.read_text(encoding="utf-8"), f"{name} to be at work")
+
+    def __getitem__(self, name: str) -> Started:
+        return self._running[name][0]
+
+
+def _embedded(on: OnCluster, count: int) -> int:
+    """Make the questions and the rows that a run has to end with; give the calls that takes."""
+    questions = [
+        {"id": str(n), "question": f"Question {n}?", "reference": f"the reference of {n} is ref{n}"}
+        for n in range(count)
+    ]
+    write_questions(on.folder / "q.csv", questions)
+    done = run_tamiz(
+        "run",
+        "q.csv",
+        "--model",
+        MODEL,
+        "--out",
+        "right.jsonl",
+        "--concurrency",
+        "256",
+        cwd=on.folder,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = read_rows(on.folder / "right.jsonl")
+    return sum(row["attempts"] + row["retries"] for row in rows)
+
+
+def _ends_right(on: OnCluster, count: int) -> None:
+    """Have every row its one outcome, the one that it has undisturbed."""
+    same_rows(on.folder / "c.jsonl", on.folder / "right.jsonl")
+    rows = read_rows(on.folder / "c.jsonl")
+    assert len({row["message_id"] for row in rows}) == count
+    assert on.answers() == count
+
+
+def _has(on: OnCluster, outcomes: int) -> bool:
+    return on.answers() >= outcomes
+
+
+def _milestones(on: OnCluster, run: Started, count: int, steps: int) -> Iterator[int]:
+    """Give a number each time that another part of the outcomes has come."""
+    for step in range(steps):
+        wanted = count * (step + 1) // (steps + 2)
+        run.until(partial(_has, on, wanted), f"{wanted} outcomes")
+        yield step
+
+
+def test_every_part_is_killed_in_turn(on: OnCluster, broker: Broker, mongo: MongoServer) -> None:
+    """Kill -9 a generate worker, intake, retry, judge, persist, the broker and the database, while a run goes on."""
+    count = 1500
+    calls = _embedded(on, count)
+    stages = ["generate", "intake", "retry", "judge", "persist"]
+    with _Parts(on) as parts:
+        for name in [*stages, "generate"]:
+            parts.start(name, name)
+        parts.start("generate 2", "generate")
+        with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
+            for step in _milestones(on, run, count, 7):
+                if step < len(stages):
+                    parts.kill(stages[step])
+                    parts.start(stages[step], stages[step])
+                    continue
+                server = broker if step == len(stages) else mongo
+                server.kill()
+                time.sleep(1)
+                server.start()
+            code, said = run.end(180)
+        assert code == 0, said
+        on.until_quiet()
+        for name in stages:
+            assert parts[name].process.poll() is None, parts[name].stderr.read_text()
+    _ends_right(on, count)
+    # of each that was killed what was in flight, and what had not been committed for a tenth of a second
+    assert calls <= on.calls() <= calls + 10 * CONCURRENCY
+
+
+def test_a_worker_that_hangs_for_longer_than_its_session(on: OnCluster) -> None:
+    """SIGSTOP: the others take over its partitions; when it wakes up what it still does changes nothing."""
+    count = 900
+    calls = _embedded(on, count)
+    with _Parts(on) as parts:
+        for name in ("one", "two"):
+            parts.start(name)
+        with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
+            run.until(lambda: on.answers() > count // 4, "a quarter of the outcomes")
+            parts["one"].process.send_signal(signal.SIGSTOP)
+            try:
+                time.sleep(SESSION + 4)
+                before = on.answers()
+                run.until(lambda: on.answers() > before + 20 or on.answers() >= count - 50, "others to go on")
+            finally:
+                parts["one"].process.send_signal(signal.SIGCONT)
+            code, said = run.end(120)
+        assert code == 0, said
+        on.until_quiet()
+    _ends_right(on, count)
+    assert on.calls() <= calls + 6 * CONCURRENCY
+
+
+def test_a_rebalance_every_few_seconds(on: OnCluster) -> None:
+    """Workers come and go for a minute: killed, or asked to stop, so that partitions never stay where they are."""
+    count = 3600
+    calls = _embedded(on, count)
+    with _Parts(on) as parts:
+        for number in range(3):
+            parts.start(str(number))
+        with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
+            began, changes = time.monotonic(), 0
+            while time.monotonic() < began + 60 and run.process.poll() is None:
+                name = str(changes % 3)
+                if changes % 2:
+                    parts.kill(name)
+                else:
+                    parts.until_at_work(name)
+                    parts[name].process.send_signal(signal.SIGTERM)
+                    code, said = parts[name].end(30)
+                    assert code == 0, said
+                parts.start(name)
+                changes += 1
+                time.sleep(3)
+            code, said = run.end(180)
+        assert code == 0, said
+        assert changes >= 5
+        on.until_quiet()
+    _ends_right(on, count)
+    assert on.calls() <= calls + changes * 3 * CONCURRENCY

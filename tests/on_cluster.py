@@ -1,0 +1,97 @@
+"""A cluster of real servers with tamiz on it: topics of its own, workers as processes, runs that are followed."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pymongo
+
+from cluster.broker import Broker
+from cluster.mongo import MongoServer
+from rows import read_rows
+from running import run_tamiz
+from started import Started, started
+from tamiz.bus.address import KafkaAddress
+from tamiz.bus.topics import Topics
+from tamiz.messages import READ_BY
+from waiting import wait_until
+
+__all__ = ["OnCluster", "same_rows"]
+
+STAGES: Final = ("intake", "generate", "retry", "judge", "persist")
+
+
+class OnCluster:
+    """One tamiz on the servers; `prefix` and `database` keep it apart from others."""
+
+    def __init__(self, broker: Broker, mongo: MongoServer, prefix: str, database: str, folder: Path) -> None:
+        self.bus = f"kafka:{broker.servers}?prefix={prefix}"
+        self.store = f"{mongo.url}/{database}"
+        self.folder = folder
+        self.topics = Topics(KafkaAddress.parse(self.bus), {})
+        self._mongo = mongo
+        self._database = database
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that name it."""
+        return {"TAMIZ_BUS": self.bus, "TAMIZ_STORE": self.store}
+
+    def create_topics(self, partitions: int = 4) -> None:
+        """Make the topics, as a user does."""
+        done = run_tamiz("topics", "create", "--partitions", str(partitions), cwd=self.folder, env=self.environment)
+        assert done.returncode == 0, done.stderr
+
+    def worker(self, *stages: str, **settings: object) -> AbstractContextManager[Started]:
+        """Start a worker of these stages, or of all; it is killed when the block ends."""
+        flags = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        return started("worker", *(stages or STAGES), *flags, cwd=self.folder, env=self.environment)
+
+    def run(self, *args: str) -> AbstractContextManager[Started]:
+        """Start `tamiz run` on it."""
+        return started("run", *args, cwd=self.folder, env=self.environment)
+
+    def status(self) -> dict[str, Any]:
+        """Ask as a user does."""
+        done = run_tamiz("status", "--json", cwd=self.folder, env=self.environment)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    @contextmanager
+    def database(self) -> Iterator[Any]:
+        """Give the database itself."""
+        with pymongo.MongoClient[dict[str, Any]](self._mongo.url, serverSelectionTimeoutMS=20_000) as client:
+            yield client[self._database]
+
+    def answers(self) -> int:
+        """Count the outcomes that are in the store."""
+        with self.database() as database:
+            count: int = database.answers.count_documents({})
+            return count
+
+    def calls(self) -> int:
+        """Count the model calls whose result came out of a worker."""
+        counts = self.topics.counts()
+        return counts["llm_responses"] + counts["llm_errors"]
+
+    def until_quiet(self, within: float = 60) -> None:
+        """Wait until every stage has finished all there is to read."""
+
+        def quiet() -> bool:
+            return not any(any(topics.values()) for topics in self.topics.lag(READ_BY).values())
+
+        wait_until(quiet, "the stages to have finished everything", within=within)
+
+
+def same_rows(found: Path, wanted: Path) -> None:
+    """Have both files the same rows, but for how long calls took."""
+    here, there = ([_without_time(row) for row in read_rows(path)] for path in (found, wanted))
+    assert len(here) == len(there)
+    assert [pair for pair in zip(here, there, strict=True) if pair[0] != pair[1]] == []
+
+
+def _without_time(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "latency_ms"}
