@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: help demo test check bench faults cluster clean lock
+.PHONY: bench-cluster help demo test check bench faults cluster clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -72,6 +72,9 @@ faults: $(VENV)/.installed ## measure tamiz and others while a provider misbehav
 
 cluster: $(VENV)/.installed ## run Kafka, Flink and a MongoDB-compatible server until Ctrl-C; ARGS: the folder of their data
 	@$(BIN)/python -m cluster $(ARGS)
+
+bench-cluster: $(VENV)/.installed ## measure a cluster on this machine; ARGS goes to bench/clusters.py
+	@$(BIN)/python bench/clusters.py $(ARGS)
 
 clean: ## remove .venv, build output and caches; data stays
 	@echo "removing $(VENV), build output and caches"

@@ -109,11 +109,10 @@ def rate(finished: Finished) -> float:
 
 
 @contextmanager
-def server(delay: float) -> Iterator[int]:
+def server(delay: float, every: int = 0, slow: float = 0) -> Iterator[int]:
     """Run the benchmark server in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, str(_HERE / "server.py"), str(delay)], stdout=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, str(_HERE / "server.py"), str(delay), str(every), str(slow)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield int(process.stdout.readline())

@@ -1,6 +1,7 @@
-"""An OpenAI-compatible server that answers at once, or after a fixed time, for benchmarks: `server.py [SECONDS]`.
+"""An OpenAI-compatible server that answers at once, or after a fixed time, for benchmarks.
 
-It prints its port. As little HTTP as an honest answer needs, so that the client is what is measured.
+`server.py [SECONDS [EVERY SLOW_SECONDS]]`: with the last two one request in EVERY takes that long. It prints its port.
+As little HTTP as an honest answer needs, so that the client is what is measured.
 """
 
 import asyncio
@@ -56,21 +57,27 @@ class Connection(asyncio.Protocol):
 
 
 class _Prompt(Connection):
-    def __init__(self, delay: float) -> None:
+    _count = 0
+
+    def __init__(self, delay: float, every: int, slow: float) -> None:
         super().__init__()
         self._delay = delay
+        self._every = every
+        self._slow = slow
 
     def requested(self, head: bytes, body: bytes) -> None:
         del head, body
-        if self._delay:
-            asyncio.get_running_loop().call_later(self._delay, self.send, _ANSWER)
+        _Prompt._count += 1
+        delay = self._slow if self._every and not _Prompt._count % self._every else self._delay
+        if delay:
+            asyncio.get_running_loop().call_later(delay, self.send, _ANSWER)
         else:
             self.send(_ANSWER)
 
 
 async def main() -> None:
-    delay = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
-    server = await asyncio.get_running_loop().create_server(lambda: _Prompt(delay), "127.0.0.1", 0)
+    delay, every, slow = map(float, [*sys.argv[1:], "0", "0", "0"][:3])
+    server = await asyncio.get_running_loop().create_server(lambda: _Prompt(delay, int(every), slow), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -1,6 +1,9 @@
 """A cluster of real servers with tamiz on it: topics of its own, workers as processes, runs that are followed."""
 
 import json
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any, Final
 import pymongo
 
 from cluster.broker import Broker
+from cluster.flink import Flink
 from cluster.mongo import MongoServer
 from rows import read_rows
 from running import run_tamiz
@@ -52,6 +56,24 @@ class OnCluster:
     def run(self, *args: str) -> AbstractContextManager[Started]:
         """Start `tamiz run` on it."""
         return started("run", *args, cwd=self.folder, env=self.environment)
+
+    def submit(self, flink: Flink) -> None:
+        """Have the judge's Flink job run, as a user does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tamiz.flink.submit", "--rest", flink.rest, "--checkpoints", "checkpoints"],
+            cwd=self.folder,
+            env={**flink.environment, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def jobs(self, flink: Flink) -> int:
+        """Count this one's jobs that run."""
+        with urllib.request.urlopen(f"{flink.rest}/jobs/overview", timeout=10) as answer:  # noqa: S310 - ours
+            jobs = json.load(answer)["jobs"]
+        return sum(job["state"] == "RUNNING" and job["name"] == self.topics.address.group("judge") for job in jobs)
 
     def status(self) -> dict[str, Any]:
         """Ask as a user does."""

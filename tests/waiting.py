@@ -1,10 +1,11 @@
 """Waits for something to come true, and says what never did."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-__all__ = ["wait_until"]
+__all__ = ["until", "until_seen", "wait_until"]
 
 T = TypeVar("T")
 
@@ -21,4 +22,28 @@ def wait_until(condition: Callable[[], T], what: str, *, within: float = 30.0) -
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {within:g} s in vain for {what}")
         time.sleep(_POLL)
+    return result
+
+
+async def until(condition: Callable[[], T], what: str, *, within: float = 30.0) -> T:
+    """Do the same as `wait_until` on an event loop, for conditions that cost next to nothing."""
+    try:
+        async with asyncio.timeout(within):
+            while not (result := condition()):  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        raise TimeoutError(f"waited {within:g} s in vain for {what}") from None
+    return result
+
+
+async def until_seen(look: Callable[[], T], seen: Callable[[T], object], what: str, *, within: float = 30.0) -> T:
+    """Give the first result of `look` that is as wanted; it may block, and is asked in a thread.
+
+    Raises `TimeoutError`, which says what was seen last.
+    """
+    deadline = time.monotonic() + within
+    while not seen(result := await asyncio.to_thread(look)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {within:g} s in vain for {what}; there is {result!r}")
+        await asyncio.sleep(_POLL)
     return result

@@ -15,6 +15,7 @@ from typing import Final, Self
 import pytest
 
 from cluster.broker import Broker
+from cluster.flink import Flink
 from cluster.mongo import MongoServer
 from on_cluster import OnCluster, same_rows
 from rows import read_rows, write_questions
@@ -141,6 +142,28 @@ def test_every_part_is_killed_in_turn(on: OnCluster, broker: Broker, mongo: Mong
     _ends_right(on, count)
     # of each that was killed what was in flight, and what had not been committed for a tenth of a second
     assert calls <= on.calls() <= calls + 10 * CONCURRENCY
+
+
+def test_the_flink_job_in_place_of_the_judge(on: OnCluster, flink: Flink) -> None:
+    """Kill -9 the TaskManager half-way: the same rows as with a judge worker; a second submission changes nothing."""
+    count = 900
+    calls = _embedded(on, count)
+    on.submit(flink)
+    on.submit(flink)
+    with _Parts(on) as parts:
+        parts.start("all but the judge", "intake", "generate", "retry", "persist")
+        with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
+            run.until(partial(_has, on, count // 3), "a third of the outcomes")
+            flink.kill_taskmanager()
+            time.sleep(1)
+            flink.start_taskmanager()
+            code, said = run.end(180)
+        assert code == 0, said
+        on.until_quiet()
+    _ends_right(on, count)
+    # what was judged since the last checkpoint is judged again, and what follows from it asked again
+    assert calls <= on.calls() <= calls + 200
+    assert on.jobs(flink) == 1
 
 
 def test_a_worker_that_hangs_for_longer_than_its_session(on: OnCluster) -> None:

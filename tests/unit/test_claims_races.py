@@ -27,7 +27,9 @@ Message = QuestionAsked | ValidatedResponse
 
 _TURNS: Final = 12
 """Turns of the loop until nothing moves any more but through a gate."""
-_STEPS: Final = 20_000
+_STEPS: Final = 5_000
+_TURN_OF_ANOTHER: Final = 0.1
+_FAULT: Final = 0.05
 _CHUNK: Final = 2
 _LATER: Final = 1000.0
 
@@ -96,6 +98,7 @@ class _World:
         self.leaders: dict[str, list[str]] = defaultdict(list)
         self.processes: list[_Process] = []
         self.crashed = False
+        self.favourite: _Process | None = None
         for _ in range(processes):
             self.begin()
 
@@ -120,10 +123,10 @@ class _World:
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
             self._raise()
-            if faults and self.chance.random() < 0.02:
+            if faults and self.chance.random() < _FAULT:
                 faults -= 1
                 self._crash()
-            elif ghosts and self.chance.random() < 0.02:
+            elif ghosts and self.chance.random() < _FAULT:
                 ghosts -= 1
                 self._take_for_dead()
             elif not self._step():
@@ -134,13 +137,17 @@ class _World:
         gates = [gate for process in self.processes for gate in process.gates if not gate.done()]
         alive = [process for process in self.processes if not process.ghost]
         if self.queue and (not gates or self.chance.random() < 0.2):
-            message = self.queue.pop(self.chance.randrange(min(3, len(self.queue))))
+            message = self.queue.pop(self.chance.randrange(len(self.queue)))
             process = self.chance.choice(alive)
             process.start(process.handle(message))
             return True
         if not gates:
             return False
-        self.chance.choice(gates).set_result(None)
+        # mostly the same process goes on, so that it gets far while the others stand still
+        if self.favourite not in self.processes or self.chance.random() < _TURN_OF_ANOTHER:
+            self.favourite = self.chance.choice(self.processes)
+        own = [gate for gate in self.favourite.gates if not gate.done()]
+        self.chance.choice(own or gates).set_result(None)
         return True
 
     def _crash(self) -> None:
@@ -214,7 +221,7 @@ def test_each_copy_is_released_once_and_one_leads_at_a_time(seed: int, copies: i
 
 
 @settings(max_examples=150)
-@given(seed=SEEDS, copies=COPIES, processes=PROCESSES, faults=st.integers(1, 4))
+@given(seed=SEEDS, copies=COPIES, processes=PROCESSES, faults=st.integers(1, 8))
 def test_nobody_is_lost_in_a_crash(seed: int, copies: int, processes: int, faults: int) -> None:
     """What a process held when it was killed comes again, and every question gets an outcome from that alone."""
 
@@ -229,7 +236,7 @@ def test_nobody_is_lost_in_a_crash(seed: int, copies: int, processes: int, fault
 
 
 @settings(max_examples=150)
-@given(seed=SEEDS, copies=COPIES, processes=PROCESSES, faults=st.integers(0, 3), ghosts=st.integers(1, 3))
+@given(seed=SEEDS, copies=COPIES, processes=PROCESSES, faults=st.integers(0, 4), ghosts=st.integers(1, 4))
 def test_nobody_is_lost_to_a_process_that_was_taken_for_dead(
     seed: int, copies: int, processes: int, faults: int, ghosts: int
 ) -> None:

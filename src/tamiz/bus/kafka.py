@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -34,6 +35,7 @@ def client_properties(address: KafkaAddress, properties: Mapping[str, Any]) -> d
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 2_000,
         "socket.connection.setup.timeout.ms": 5_000,
+        "socket.timeout.ms": 20_000,  # a broker that hangs is noticed before a member's session ends
         **properties,
     }
 
@@ -90,7 +92,9 @@ class KafkaBus:
                 window=self._windows.get(group, _WINDOW),
                 deliver=self._on_deliveries,
                 failed=self._on_failed,
+                dropped=partial(self._call, self._purge, group),
                 answers=self._on_answer,
+                say=partial(self._call, self._say),
             )
         for reader in self._readers.values():
             reader.start()
@@ -125,9 +129,13 @@ class KafkaBus:
         return taken
 
     async def wait(self, group: str) -> None:
-        """Return when records may have become available, or the bus fails or stops."""
+        """Return when records may have become available, or the bus stops. Raises what made it fail."""
+        if self.failure is not None:
+            raise self.failure
         await self._arrived[group].wait()
         self._arrived[group].clear()
+        if self.failure is not None:
+            raise self.failure
 
     def nudge(self, group: str) -> None:
         """Wake who waits for the group's records."""
@@ -137,8 +145,8 @@ class KafkaBus:
         """Say that the delivery's effects have happened; it is committed within moments."""
         if not isinstance(delivery, KafkaDelivery):
             raise TypeError(f"{delivery!r} is not of this bus")
-        delivery.assigned.out -= 1
         self._readers[delivery.group].finish(delivery)
+        delivery.assigned.out -= 1  # last: a reader that sees nothing out any more commits what is finished by then
         key, runs = delivery.event.cache_key, self._runs[delivery.group]
         runs[key] -= 1
         if not runs[key]:
@@ -198,16 +206,20 @@ class KafkaBus:
                 queue.put(delivery.event.cache_key, delivery)
         self._arrived[group].set()
 
+    def _purge(self, group: str) -> None:
+        """Throw away what was read of partitions that are gone."""
+        self._queues[group].discard(lambda delivery: delivery.assigned.gone)
+
     async def _bury(self, delivery: KafkaDelivery) -> None:
         """Publish the dead letter of a record that cannot be read, and let its partition go on."""
         delivery.assigned.out += 1
         try:
             await self.publish((delivery.event,))
-        except BusError as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits for records raises it
             self._fail(error)
             return
-        delivery.assigned.out -= 1
         self._readers[delivery.group].finish(delivery)
+        delivery.assigned.out -= 1
 
     def _on_failed(self, error: Exception) -> None:
         if isinstance(error, KafkaException):

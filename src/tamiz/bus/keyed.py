@@ -1,7 +1,7 @@
 """Order by key without a line for each partition: who may be worked on now."""
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["KeyedQueue"]
@@ -17,9 +17,8 @@ class KeyedQueue(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, deque[T]] = {}
-        self._turns: deque[Hashable] = deque()  # keys that wait and are not out
-        self._out: set[Hashable] = set()
+        self._turns: deque[tuple[Hashable, T]] = deque()  # of each key that may go the first item
+        self._behind: dict[Hashable, deque[T] | None] = {}  # of each key that waits or is out what comes after that
         self._size = 0
 
     def __len__(self) -> int:
@@ -29,13 +28,15 @@ class KeyedQueue(Generic[T]):
     def put(self, key: Hashable, item: T) -> None:
         """Add an item."""
         self._size += 1
-        items = self._waiting.get(key)
-        if items is not None:
-            items.append(item)
+        if key not in self._behind:
+            self._behind[key] = None
+            self._turns.append((key, item))
             return
-        self._waiting[key] = deque((item,))
-        if key not in self._out:
-            self._turns.append(key)
+        behind = self._behind[key]
+        if behind is None:
+            self._behind[key] = deque((item,))
+        else:
+            behind.append(item)
 
     def take(self, limit: int) -> list[T]:
         """Give up to `limit` (at least 1) items of the key whose turn it is, in their order; nothing where none may go.
@@ -44,17 +45,31 @@ class KeyedQueue(Generic[T]):
         """
         if not self._turns:
             return []
-        key = self._turns.popleft()
-        self._out.add(key)
-        items = self._waiting[key]
-        run = [items.popleft() for _ in range(min(limit, len(items)))]
-        if not items:
-            del self._waiting[key]
+        key, item = self._turns.popleft()
+        run = [item]
+        if behind := self._behind[key]:
+            run += [behind.popleft() for _ in range(min(limit - 1, len(behind)))]
         self._size -= len(run)
         return run
 
+    def discard(self, unwanted: Callable[[T], bool]) -> None:
+        """Throw away what waits and is unwanted; what is out stays out."""
+        waiting = {key: [item] for key, item in self._turns}
+        out = [key for key in self._behind if key not in waiting]
+        for key, behind in self._behind.items():
+            waiting.setdefault(key, []).extend(behind or ())
+        self._turns.clear()
+        self._behind = dict.fromkeys(out)
+        self._size = 0
+        for key, items in waiting.items():
+            for item in items:
+                if not unwanted(item):
+                    self.put(key, item)
+
     def done(self, key: Hashable) -> None:
         """Say that the run of this key is finished."""
-        self._out.remove(key)
-        if key in self._waiting:
-            self._turns.append(key)
+        behind = self._behind[key]
+        if behind:
+            self._turns.append((key, behind.popleft()))
+        else:
+            del self._behind[key]

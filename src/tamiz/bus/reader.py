@@ -14,7 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tamiz.bus.acks import Acks
 from tamiz.bus.base import Delivery
-from tamiz.errors import UnreadableMessage
+from tamiz.bus.start import starts
+from tamiz.errors import BusError, UnreadableMessage
 from tamiz.messages import Record, Topic, decode
 from tamiz.poison import TOO_LARGE, UNREADABLE, largest, unreadable
 
@@ -29,6 +30,8 @@ _MOMENT: Final = 0.001
 _COMMIT_EVERY: Final = 0.1
 _DRAIN: Final = 3.0
 """Seconds that records in work get to finish when their partition is taken away."""
+_CLOSE: Final = 5.0
+"""Seconds that leaving the group may take."""
 _SPAN: Final = 50_000
 """Records of a partition from the first that is not finished to the last that was read."""
 _BYTES: Final = 64 << 20
@@ -36,7 +39,7 @@ _BYTES: Final = 64 << 20
 _PROPERTIES: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
+    "auto.offset.reset": "error",  # where to start is found out, see `bus/start.py`
     "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 16 << 10,
     "fetch.queue.backoff.ms": 10,  # the usual second would be spent idle each time the queue was full
@@ -87,15 +90,25 @@ class KafkaReader:
         window: int,
         deliver: Callable[[list[KafkaDelivery]], None],
         failed: Callable[[Exception], None],
+        dropped: Callable[[], None],
         answers: Callable[[], None],
+        say: Callable[[str], None],
     ) -> None:
-        """`group` is the stage's name, `name` the group's on the cluster; `answers` hears that the brokers answer."""
+        """Join as `name` for the stage `group`.
+
+        In the thread, `dropped` hears that partitions were taken away, `answers` that the brokers answer, and `say`
+        what cannot be mended.
+        """
         self._group = group
         self._topics = topics
         self._window = window
         self._deliver = deliver
         self._failed = failed
+        self._dropped = dropped
         self._answers = answers
+        self._say = say
+        self._all_at_once = properties.get("group.protocol") == "classic"  # a rebalance moves all partitions, or some
+        self._with_metadata = True
         self._consumer = Consumer({**properties, **_PROPERTIES, "group.id": name, "on_commit": self._on_commit})
         self._assigned: dict[tuple[str, int], Assigned] = {}
         self._paused: set[tuple[str, int]] = set()
@@ -117,10 +130,10 @@ class KafkaReader:
         self._finished.append(delivery)
 
     def close(self) -> None:
-        """Commit what is finished, leave the group, and return when both are done."""
+        """Commit what is finished and leave the group, if the brokers let it within a few seconds."""
         self._closing.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_CLOSE)  # else it ends with the process, and what it did not commit comes again
 
     def _run(self) -> None:
         try:
@@ -137,6 +150,9 @@ class KafkaReader:
         except Exception as error:  # noqa: BLE001 - whoever waits for the records raises it
             self._failed(error)
         finally:
+            if not self._closing.is_set():
+                # what the client raises within a callback may be no exception at all, which nothing above catches
+                self._failed(BusError(f"the consumer of {self._group} ended by itself. Start the worker again"))
             self._consumer.close()
 
     def _read(self) -> None:
@@ -220,14 +236,16 @@ class KafkaReader:
             return
         self._commit_at = now + _COMMIT_EVERY
         if offsets := self._changed(self._assigned.values()):
-            self._committing = True
-            self._consumer.commit(offsets=offsets, asynchronous=True)
+            try:
+                self._consumer.commit(offsets=offsets, asynchronous=True)
+                self._committing = True
+            except KafkaException:
+                self._again(offsets)
 
-    @staticmethod
-    def _changed(partitions: Iterable[Assigned]) -> list[TopicPartition]:
+    def _changed(self, partitions: Iterable[Assigned]) -> list[TopicPartition]:
         offsets = []
         for assigned in partitions:
-            state = (assigned.acks.committable, assigned.acks.metadata)
+            state = (assigned.acks.committable, assigned.acks.metadata if self._with_metadata else "")
             if state != assigned.committed and state[0] is not None:
                 assigned.committed = state
                 offsets.append(TopicPartition(assigned.topic, assigned.partition, state[0], metadata=state[1]))
@@ -242,26 +260,34 @@ class KafkaReader:
 
     def _on_commit(self, error: KafkaError | None, partitions: list[TopicPartition]) -> None:
         self._committing = False
-        if error is None:
+        failed = partitions if error is not None else [each for each in partitions if each.error is not None]
+        if not failed:
             self._answers()
             return
-        for each in partitions:  # said again with the next commit
+        errors = [error, *(each.error for each in failed)]
+        if any(each is not None and each.code() == KafkaError.OFFSET_METADATA_TOO_LARGE for each in errors):
+            self._with_metadata = False  # brokers that take less than they usually do
+        self._again(failed)
+
+    def _again(self, partitions: Iterable[TopicPartition]) -> None:
+        """Have the next commit say this again."""
+        for each in partitions:
             assigned = self._assigned.get((each.topic, each.partition))
             if assigned is not None:
                 assigned.committed = (None, "")
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for each in self._committed(consumer, partitions):
-            known = each.offset >= 0
-            acks = Acks(each.offset if known else None, each.metadata if known else None)
-            self._assigned[each.topic, each.partition] = Assigned(each.topic, each.partition, acks)
-
-    def _committed(self, consumer: Consumer, partitions: list[TopicPartition]) -> list[TopicPartition]:
-        """Ask where to go on; where that cannot be had, what was finished beyond that point is done again."""
-        try:
-            return consumer.committed(partitions, timeout=10)
-        except KafkaException:
-            return [TopicPartition(each.topic, each.partition) for each in partitions]
+        self._drop([self._assigned[each.topic, each.partition] for each in partitions if self._has(each)])
+        found = starts(consumer, partitions, self._say)
+        for place, acks in found:
+            self._assigned[place.topic, place.partition] = Assigned(place.topic, place.partition, acks)
+        places = [place for place, _ in found]
+        if self._all_at_once:
+            consumer.assign(places)
+        else:
+            consumer.incremental_assign(places)
+        # the client remembers a pause for as long as it lives, also of partitions that were away meanwhile
+        consumer.resume(places)
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         """Let what is in work finish, for a moment, and commit; what finishes later is dropped."""
@@ -269,7 +295,7 @@ class KafkaReader:
         for assigned in going:
             assigned.gone = True
         until = time.monotonic() + _DRAIN
-        while any(assigned.out for assigned in going) and time.monotonic() < until:
+        while any(assigned.out for assigned in going) and time.monotonic() < until and not self._closing.is_set():
             time.sleep(0.01)
         self._settle()
         self._commit_now(going)
@@ -288,6 +314,8 @@ class KafkaReader:
             self._paused.discard((assigned.topic, assigned.partition))
             self._records -= assigned.acks.in_flight
             self._bytes -= assigned.bytes
+        if going:
+            self._dropped()
 
 
 _HOPELESS: Final = frozenset(
@@ -295,6 +323,7 @@ _HOPELESS: Final = frozenset(
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.UNSUPPORTED_ASSIGNOR,
-        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001 - librdkafka's own codes begin so
+        KafkaError._AUTO_OFFSET_RESET,  # noqa: SLF001 - librdkafka's own codes begin so
+        KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001
     }
 )

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tamiz.bus.address import KafkaAddress
 from tamiz.errors import BusError
@@ -52,21 +52,20 @@ class KafkaWriter:
         if not events:
             return
         batch = _Batch(len(events), self._delivered)
+        report, produce = batch.report, self._producer.produce
         for event in events:
-            await self._send(event, batch)
+            sent, data = fitting(event)
+            topic, key = self._topics[topic_of(sent)], sent.cache_key.encode()
+            while True:
+                try:
+                    produce(topic, data, key, on_delivery=report)
+                except BufferError:
+                    await asyncio.sleep(_FULL)
+                except KafkaException as error:
+                    raise _refused(error.args[0]) from None
+                else:
+                    break
         await batch.end
-
-    async def _send(self, event: Event, batch: "_Batch") -> None:
-        sent, data = fitting(event)
-        while True:
-            try:
-                self._producer.produce(
-                    self._topics[topic_of(sent)], data, sent.cache_key.encode(), on_delivery=batch.report
-                )
-            except BufferError:
-                await asyncio.sleep(_FULL)
-            else:
-                return
 
     def _poll(self) -> None:
         while not self._closed.is_set():
@@ -74,9 +73,9 @@ class KafkaWriter:
 
     def close(self, within: float) -> None:
         """Give what is under way so many seconds; what is not through then was not acknowledged either."""
-        self._producer.flush(within)
         self._closed.set()
         self._thread.join()
+        self._producer.flush(within)
         self._producer.purge()
         self._producer.flush(1)
 
@@ -108,9 +107,11 @@ class _Batch:
         if self._error is None:
             self.end.set_result(None)
         else:
-            self.end.set_exception(
-                BusError(
-                    f"Kafka does not take a record: {self._error.str()}. See that the topics are there and that tamiz "
-                    "may write to them (tamiz topics list); nothing is lost"
-                )
-            )
+            self.end.set_exception(_refused(self._error))
+
+
+def _refused(error: KafkaError) -> BusError:
+    return BusError(
+        f"Kafka does not take a record: {error.str()}. See that the topics are there and that tamiz may write to them "
+        "(tamiz topics list); nothing is lost"
+    )

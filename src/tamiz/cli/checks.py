@@ -12,13 +12,24 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 
 from tamiz import __version__
+from tamiz.bus.address import KafkaAddress
 from tamiz.clock import Clock, SystemClock
 from tamiz.errors import Failed, FailureKind, TamizError
 from tamiz.models.factory import make_model
-from tamiz.settings import SETTINGS_FILE, Settings, load_settings
+from tamiz.settings import SETTINGS_FILE, Settings, load_settings, without_password
 from tamiz.store.sqlite.reader import StateReader, holder
 
-__all__ = ["Check", "check_disk", "check_extras", "check_models", "check_settings", "check_state", "check_versions"]
+__all__ = [
+    "Check",
+    "check_bus",
+    "check_disk",
+    "check_extras",
+    "check_models",
+    "check_settings",
+    "check_state",
+    "check_store",
+    "check_versions",
+]
 
 _PATIENCE: Final = 5.0
 """Seconds that a server gets to answer."""
@@ -27,7 +38,7 @@ _LOOKING: Final = 20.0
 _ROOM: Final = 500_000_000
 """Bytes of free space below which a run of some size may fill the disk."""
 
-_VARIABLES: Final = ("TAMIZ_", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST")
+_VARIABLES: Final = ("TAMIZ_", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "KAFKA_", "MONGO_URI")
 """Beginnings of the names of variables worth telling of; their values may be secrets."""
 
 _EXTRAS: Final = {
@@ -123,6 +134,39 @@ def check_disk(path: str) -> Check:
     if free < _ROOM:
         return Check("disk", ok=False, detail=detail, remedy="free some space, or choose another disk: --state FILE")
     return Check("disk", ok=True, detail=detail)
+
+
+def check_bus(settings: Settings) -> Check:
+    """Tell whether Kafka answers, and whether the topics are as they should be."""
+    try:
+        from tamiz.bus.topics import Topics  # noqa: PLC0415 - only with the extra
+
+        address = KafkaAddress.parse(settings.bus or "")
+        states = Topics(address, settings.kafka).states()
+    except ModuleNotFoundError:
+        return Check("bus", ok=False, detail="the client of Kafka is missing", remedy="pip install 'tamiz[kafka]'")
+    except TamizError as error:
+        return Check("bus", ok=False, detail=str(error))
+    problems = [f"{state.name} {state.problem}" for state in states if state.problem]
+    if problems:
+        remedy = f"tamiz topics create --bus '{address.url}'" if any("missing" in each for each in problems) else None
+        return Check("bus", ok=False, detail=f"{address.url}: {'; '.join(problems)}", remedy=remedy)
+    return Check("bus", ok=True, detail=f"{address.url} has the topics, of {states[0].partitions} partitions each")
+
+
+def check_store(settings: Settings) -> Check:
+    """Tell whether the database of a cluster answers."""
+    url = without_password(settings.store or "")
+    try:
+        from tamiz.store.mongo.reader import MongoReader  # noqa: PLC0415 - only with the extra
+
+        with MongoReader(settings.store or "") as reader:
+            letters = sum(reader.dead_kinds().values())
+    except ModuleNotFoundError:
+        return Check("store", ok=False, detail="the client of MongoDB is missing", remedy="pip install 'tamiz[mongo]'")
+    except TamizError as error:
+        return Check("store", ok=False, detail=str(error))
+    return Check("store", ok=True, detail=f"{url} answers; {letters:,} dead letters")
 
 
 async def check_models(settings: Settings) -> list[Check]:

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 
 import click
 
-from tamiz.cli.checks import Check, check_disk, check_extras, check_models, check_settings, check_state, check_versions
+from tamiz.cli.checks import (
+    Check,
+    check_bus,
+    check_disk,
+    check_extras,
+    check_models,
+    check_settings,
+    check_state,
+    check_store,
+    check_versions,
+)
 from tamiz.cli.options import state_option
 from tamiz.cli.shared import debug_option, json_option, plain, say_json
 
@@ -18,7 +28,9 @@ __all__ = ["doctor"]
 @json_option("Print the checks as one JSON object.")
 @debug_option
 def doctor(model: tuple[str, ...], state: str | None, as_json: bool) -> None:  # noqa: FBT001 - click's way
-    """Check the installation, the settings, the state file and the models, and say how to mend what is not right.
+    """Check the installation, the settings, the state file (of a cluster: bus and store) and the models.
+
+    What is not right comes with the way to mend it.
 
     No model is asked a question: a server is asked for the list of its models. Exit code 0 where all is well, else 1.
     """
@@ -38,8 +50,12 @@ def _checks(model: tuple[str, ...], state: str | None) -> Iterator[Check]:
     yield check_extras()
     settings, check = check_settings(model, state)
     yield check
-    yield check_state(settings.state)
-    yield check_disk(settings.state)
+    if settings.bus is None:
+        yield check_state(settings.state)
+        yield check_disk(settings.state)
+    else:
+        yield check_bus(settings)
+        yield check_store(settings)
     yield from asyncio.run(check_models(settings))
 
 

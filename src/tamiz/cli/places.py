@@ -51,6 +51,8 @@ def place_of(flags: dict[str, Any]) -> Place:
     """
     if flags.get("state") and flags.get("store"):
         raise UsageError("--state is a file, --store a cluster's database: leave one of them out")
+    if flags.get("state") and flags.get("bus"):
+        raise UsageError("--state is a file of one process, --bus a cluster: leave one of them out")
     settings = settings_of(flags)
     clustered = bool(flags.get("store")) or (settings.bus is not None and not flags.get("state"))
     if clustered and settings.store is None:

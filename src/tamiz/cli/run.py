@@ -24,6 +24,7 @@ __all__ = ["run"]
 @click.option("--out", metavar="FILE", help="Where the rows go: .jsonl, .csv, .parquet, also .gz.  [default: stdout]")
 @with_settings
 @click.option("--fresh", is_flag=True, help="Forget the state file and start anew.")
+@click.option("--resubmit", is_flag=True, help="On a cluster: ask open questions again that it has lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout (needs --out).")
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no summary.")
 @click.option("--debug", is_flag=True, help="Show a traceback with an error.")
@@ -31,6 +32,7 @@ def run(  # noqa: PLR0917 - click passes flags by name
     questions: tuple[str, ...],
     out: str | None,
     fresh: bool,  # noqa: FBT001 - click's way of passing flags, likewise below
+    resubmit: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
     debug: bool,  # noqa: ARG001, FBT001 - read by main()
@@ -49,6 +51,8 @@ def run(  # noqa: PLR0917 - click passes flags by name
         raise UsageError("--store is a cluster's database: name its bus too, with --bus kafka:HOST:PORT")
     if place.clustered and fresh:
         raise UsageError("--fresh forgets a state file; a cluster's store is everybody's, and a run does not empty it")
+    if resubmit and not place.clustered:
+        raise UsageError("--resubmit is for a cluster; a state file loses nothing: run the same command again")
     batch = Batch.prepare(settings, questions, out, clustered=place.clustered)
     if fresh:
         _forget(settings.state)
@@ -56,7 +60,7 @@ def run(  # noqa: PLR0917 - click passes flags by name
         if place.clustered:
             from tamiz.hosts.follow import follow_batch  # noqa: PLC0415 - only with the extras of a cluster
 
-            summary = follow_batch(batch, watch, _say if not quiet else _nothing)
+            summary = follow_batch(batch, watch, _say if not quiet else _nothing, resubmit=resubmit)
         else:
             with StateFile(settings.state) as state:
                 summary = run_batch(batch, state, watch)

@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from tamiz.clock import Clock
 from tamiz.datasets import BadRow, Row
@@ -13,7 +13,6 @@ from tamiz.effects import Effects
 from tamiz.hosts.spool import Spool
 from tamiz.identity import cache_key, message_id
 from tamiz.messages import DeadLetter, Event, QuestionAsked
-from tamiz.store.base import Answers
 
 __all__ = ["BAD_ROW", "RowFeed"]
 
@@ -23,6 +22,14 @@ BAD_ROW: Final = "bad_row"
 _CHUNK: Final = 64
 _AHEAD: Final = 4
 """Chunks that the reader may be ahead of the flow."""
+
+
+class _Memory(Protocol):
+    """Who knows which submissions need not be fed."""
+
+    async def unknown(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these are to be fed."""
+        ...
 
 
 class RowFeed:
@@ -39,7 +46,7 @@ class RowFeed:
         *,
         settings: str,
         asked_how: str,
-        answers: Answers,
+        answers: _Memory,
         spool: Spool,
         clock: Clock,
         live: bool,

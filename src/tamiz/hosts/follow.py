@@ -8,7 +8,7 @@ command goes on where this one stopped, from anywhere.
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -22,6 +22,7 @@ from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.spool import Spool
 from tamiz.hosts.staff import SHAPE, cluster_of, signals
 from tamiz.output import Output, ResultRow
+from tamiz.poison import fitting
 from tamiz.settings import Settings
 from tamiz.store.mongo import MongoStore
 
@@ -31,7 +32,9 @@ _PATIENCE = 30.0
 """Seconds that a store that does not answer is waited for."""
 _CHUNK = 256
 """Questions that are fed together."""
-_AT_ONCE = 512
+_AT_ONCE = 256
+_LOOK_AHEAD = 16
+"""Rows that are asked for first: as long as the next one is open, the others would be fetched in vain."""
 _SETTINGS = 12
 """Digits of an id that all rows of one run share."""
 _LOOK_EVERY = 0.1
@@ -40,18 +43,24 @@ _LATE = 3.0
 _PROGRESS_EVERY = 2.0
 
 
-def follow_batch(batch: Batch, watch: Callable[[Report], None] | None, say: Callable[[str], None]) -> Summary:
+def follow_batch(
+    batch: Batch, watch: Callable[[Report], None] | None, say: Callable[[str], None], *, resubmit: bool = False
+) -> Summary:
     """Feed and follow to the end or an interrupt; `watch` is called a few times a second.
+
+    With `resubmit` questions that were fed before and are open are fed again.
 
     Raises `TamizError` where it cannot go on; what was fed goes on in the cluster all the same.
     """
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(batch, watch, say))
+        return runner.run(_run(batch, watch, say, resubmit=resubmit))
 
 
-async def _run(batch: Batch, watch: Callable[[Report], None] | None, say: Callable[[str], None]) -> Summary:
+async def _run(
+    batch: Batch, watch: Callable[[Report], None] | None, say: Callable[[str], None], *, resubmit: bool
+) -> Summary:
     settings, clock = batch.settings, batch.clock
     began = clock.monotonic()
     async with _cluster(settings, batch, say) as (bus, store):
@@ -61,7 +70,7 @@ async def _run(batch: Batch, watch: Callable[[Report], None] | None, say: Callab
                 batch.rows(),
                 settings=shape.digest,
                 asked_how=shape.asked_how,
-                answers=store.answers,
+                answers=_Unended(store) if resubmit else store.answers,
                 spool=spool,
                 clock=clock,
                 live=any(dataset.path == "-" for dataset in batch.datasets),
@@ -128,6 +137,19 @@ async def _agreed(batch: Batch, store: MongoStore, say: Callable[[str], None]) -
     return theirs
 
 
+class _Unended:
+    """Takes for known what has its outcome."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self._store = store
+
+    async def unknown(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these submissions, in ascending order, are open."""
+        if not message_ids:
+            return set()
+        return set(message_ids).difference(await self._store.results.finished(message_ids[0], message_ids[-1]))
+
+
 class _Following:
     """The rows of one run, on their way through a cluster."""
 
@@ -153,6 +175,7 @@ class _Following:
         self._watch = watch
         self._fed = False
         self._counters = Counters()
+        self._ahead = _LOOK_AHEAD
         self._ended = 0
         self._counted_at = 0.0
         self._first = self._last = ""  # of the rows that were written
@@ -162,7 +185,8 @@ class _Following:
         while not self._stop.is_set() and (effects := await self._feed.next(_CHUNK)) is not None:
             await bus.publish(effects.emit)
             # after it: a crash in between has them published twice, which does no harm, and never lost
-            await asyncio.gather(*(self._store.answers.record(event) for event in effects.record))
+            # and what no topic takes has ended with that
+            await asyncio.gather(*(self._store.answers.record(fitting(event)[0]) for event in effects.record))
         self._fed = True
 
     async def follow(self, feeding: asyncio.Task[None]) -> None:
@@ -200,7 +224,7 @@ class _Following:
 
     async def _write(self) -> bool:
         """Write the rows that have their outcome, up to the first that has not; tell whether there were any."""
-        ids = self._spool.peek(_AT_ONCE)
+        ids = self._spool.peek(self._ahead)
         if not ids:
             return False
         # ids of one run sort by position
@@ -210,6 +234,8 @@ class _Following:
             if message_id not in ready:
                 break
             rows.append(ResultRow(*msgspec.structs.astuple(ready[message_id])))
+        # in order of the input few are ready beyond the first that is not, so look a little way, then further
+        self._ahead = min(2 * self._ahead, _AT_ONCE) if len(rows) == len(ids) else _LOOK_AHEAD if rows else 1
         if not rows:
             return False
         self._output.write(rows)

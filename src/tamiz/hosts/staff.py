@@ -11,12 +11,14 @@ import msgspec
 
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import KafkaBus
+from tamiz.bus.topics import Topics
 from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.effects import Stage
-from tamiz.errors import UsageError
-from tamiz.hosts.shape import Shape
+from tamiz.errors import BusError, UsageError
+from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.worker import Worker
+from tamiz.messages import READ_BY
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
@@ -35,6 +37,13 @@ __all__ = ["SHAPE", "STAGES", "Staff", "cluster_of", "run_staff", "signals"]
 STAGES: Final = ("intake", "generate", "retry", "judge", "persist")
 SHAPE: Final = "shape"
 """The store's memory of the settings under which its intake workers let questions in."""
+_SHAPED_BY: Final = {
+    "generate": ("model", "escalate", "prompt", "system", "max_answer_tokens", "seed"),
+    "judge": ("threshold", "attempts", "scorer", "unscored"),
+}
+"""Settings that a stage besides intake has to share with it."""
+_TRIM_EVERY: Final = 600.0
+_KEEP: Final = 7 * 24 * 3600.0
 _AHEAD: Final = 4
 """Calls that wait in this process for each that may be in flight."""
 
@@ -124,20 +133,17 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
             clock=staff.clock,
         )
         try:
-            if not await _unless(stop, store.open()):
+            if not await _unless(stop, _connect(staff, store, bus, say)):
                 return 0
-            if staff.fleet is not None:
-                staff.fleet.restore(await store.endpoints.states())
-            if "intake" in stages:
-                shape = Shape.of(settings, staff.template)
-                await store.results.set_meta(SHAPE, msgspec.json.encode(shape).decode())
-            await bus.open()
             say(f"{', '.join(stages)}: at work on {staff.address.url} and {without_password(staff.store)}")
-            stopper = asyncio.create_task(_stop(stop, worker))
+            helpers = [asyncio.create_task(_stop(stop, worker))]
+            if "persist" in stages:
+                helpers.append(asyncio.create_task(_trim(staff, say)))
             try:
                 await worker.run()
             finally:
-                stopper.cancel()
+                for helper in helpers:
+                    helper.cancel()
                 say(f"stops; {worker.calls:,} model calls were made")
         finally:
             await bus.close()
@@ -188,9 +194,37 @@ def signals() -> Iterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
+async def _connect(staff: Staff, store: MongoStore, bus: KafkaBus, say: Callable[[str], None]) -> None:
+    await store.open()
+    if staff.fleet is not None:
+        staff.fleet.restore(await store.endpoints.states())
+    shape = Shape.of(staff.settings, staff.template)
+    if "intake" in staff.stages:
+        await store.results.set_meta(SHAPE, msgspec.json.encode(shape).decode())
+    elif (text := await store.results.meta(SHAPE)) is not None:
+        theirs = msgspec.json.decode(text, type=Shape).settings
+        mine = {name: shape.settings[name] for stage in staff.stages for name in _SHAPED_BY.get(stage, ())}
+        if changes := differing(theirs, mine, "there", "here"):
+            say(f"the intake workers of this cluster have other settings ({changes}); give all workers the same")
+    await bus.open()
+
+
+async def _trim(staff: Staff, say: Callable[[str], None]) -> None:
+    """Have the topics drop what all stages have finished, a week after it came."""
+    topics = Topics(staff.address, staff.settings.kafka)
+    while True:
+        await asyncio.sleep(_TRIM_EVERY)
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, topics.trim, READ_BY, _KEEP)
+        except BusError as error:
+            say(f"what is finished stays in the topics: {error}")
+
+
 async def _stop(stop: asyncio.Event, worker: Worker) -> None:
-    await stop.wait()
-    worker.stop()
+    while True:
+        await stop.wait()
+        stop.clear()
+        worker.stop()
 
 
 async def _unless(stop: asyncio.Event, work: Awaitable[None]) -> bool:

@@ -22,10 +22,16 @@ from tamiz.store.base import Answers, Deferrals, Endpoints
 
 __all__ = ["ClusterStore", "Worker"]
 
-_BATCH: Final = 256
+_ONCE: Final = frozenset({"generate", "judge", "retry"})
+"""Stages whose repeats are worth leaving out; what the others do again is found to be there already."""
+_BATCH: Final = 512
 """Records that are handled together."""
-_BATCHES: Final = 4
+_BATCHES: Final = 8
 """Batches of a stage under way at once."""
+_INTAKE_BATCH: Final = 64
+"""Records that intake handles together: each may release 256 questions that waited."""
+_TURN: Final = 32
+"""Records that a stage handles until others have a turn: a score may take a while."""
 _GRACE: Final = 8.0
 """Seconds that calls in flight get to finish when the worker is asked to stop."""
 _DUE_AT_ONCE: Final = 500
@@ -86,7 +92,8 @@ class Worker:
         self._fleet = fleet
         self._concurrency = concurrency
         self._clock = clock
-        self._once = {name: Once() for name in stages}  # what one stage has done another one may still have to
+        # of each stage its own: what one has done another one may still have to
+        self._once = {name: Once() for name in stages if name in _ONCE}
         self._held: deque[KafkaDelivery] = deque()
         self._in_flight = 0
         self._refused: ModelRefused | None = None
@@ -95,8 +102,10 @@ class Worker:
         self._main: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
-        """Ask the worker to stop: nothing new is begun, and what is under way gets a few seconds."""
+        """Ask the worker to stop: nothing new is begun, and what is under way gets a few seconds; asked again, none."""
         if self._stopping.is_set():
+            if self._main is not None:
+                self._main.cancel()
             return
         self._stopping.set()
         self._deferred.set()
@@ -134,25 +143,32 @@ class Worker:
     async def _serve(self, name: str) -> None:
         """Handle what a stage reads, a batch at a time, a few batches at once."""
         stage = self._stages[name]
+        size = _INTAKE_BATCH if name == "intake" else _BATCH
         free = asyncio.Semaphore(_BATCHES)
         async with asyncio.TaskGroup() as batches:
             while not self._stopping.is_set():
                 await free.acquire()
-                if not (batch := self._bus.take(name, _BATCH)):
+                if not (batch := self._bus.take(name, size)):
                     free.release()
                     await self._bus.wait(name)
                     continue
                 batches.create_task(self._handle(stage, batch, free))
 
     async def _handle(self, stage: Stage, batch: Sequence[KafkaDelivery], free: asyncio.Semaphore) -> None:
-        once = self._once[batch[0].group]
-        new = [delivery for delivery in batch if delivery.event not in once]
-        handled = [stage.handle(delivery.event) for delivery in new]
-        # only intake asks the store, all of them together; the others never wait
-        effects = await asyncio.gather(*handled) if batch[0].group == "intake" else [await each for each in handled]
+        once = self._once.get(batch[0].group)
+        new = batch if once is None else [delivery for delivery in batch if delivery.event not in once]
+        if batch[0].group == "intake":  # it alone asks the store, for all of them together; the others never wait
+            effects = await asyncio.gather(*(stage.handle(delivery.event) for delivery in new))
+        else:
+            effects = []
+            for number, delivery in enumerate(new, 1):
+                effects.append(await stage.handle(delivery.event))
+                if not number % _TURN:
+                    await asyncio.sleep(0)
         await self._apply(effects)
-        for delivery in new:
-            once.add(delivery.event)
+        if once is not None:
+            for delivery in new:
+                once.add(delivery.event)
         for delivery in batch:
             self._bus.acknowledge(delivery)
         free.release()
@@ -221,7 +237,8 @@ class Worker:
         except ModelRefused as refused:
             self._refused = self._refused or refused
             self._leave(delivery)
-            self.stop()  # other calls in flight may be answered, by another model
+            if not self._stopping.is_set():
+                self.stop()  # other calls in flight may be answered, by another model
             return
         await self._apply([effects])
         if effects.emit:

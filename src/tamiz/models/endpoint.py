@@ -59,8 +59,10 @@ class Endpoint:
         """Take note of what other processes know of the endpoint by now; `None`: that it can be called.
 
         One that is down there is down here, and tried no sooner than there. One that was down there and is not any more
-        is up here too.
+        is up here too. What is known of another account says nothing.
         """
+        if state is not None and state.account != self.model.account:
+            return
         if state is None:
             if self._shared is not None and self._outage.down:
                 self._outage = Outage(EndpointState(self.name, account=self.model.account))

@@ -89,35 +89,37 @@ class MongoClaims:
         await self._join([each for each in parkings if not each.joined])
         rows = [self._row(each) for each in parkings]
         there = await self._connection.run(lambda: insert_new(parked, rows))
-        known = await self._known([rows[index] for index in sorted(there)]) if there else {}
+        known = await self._touched([rows[index]["_id"] for index in there]) if there else {}
         claims = await self._read_all([each.asked.cache_key for each in parkings])
         result = []
         for index, (row, claim) in enumerate(zip(rows, claims, strict=True)):
             now = known.get(row["_id"]) if index in there else row
-            result.append(_Parked(now is not None and _waits(now, claim), None if index in there else row["seq"]))
+            waits = now is not None and _waits(now, claim)
+            if index in there and now is not None and not waits and claim is not None:
+                await self._move(now, claim["leader"])
+            result.append(_Parked(waits, None if index in there else row["seq"]))
         return result
 
-    async def _known(self, rows: list[Document]) -> dict[str, Document]:
-        """Give what is there in place of these, which another delivery of the same questions has parked before.
+    async def _touched(self, ids: list[str]) -> dict[str, Document]:
+        """Give what is there of these, which other deliveries of the same questions have parked before.
 
-        Those that wait for another leader wait for this one from now on: that one's outcome may have come by.
+        From now on those do not take them back: this delivery may be the one that counts.
         """
         parked = self._connection.database.parked
-        where = {"_id": {"$in": [row["_id"] for row in rows]}}
+        where = {"_id": {"$in": ids}}
+        await self._connection.run(lambda: parked.update_many({**where, "by": None}, {"$set": {"touched": True}}))
         fields = {"leader": 1, "by": 1, "seq": 1}
-        found = await self._connection.run(lambda: parked.find(where, fields).to_list())
-        known = {row["_id"]: row for row in found}
-        for row in rows:
-            old = known.get(row["_id"])
-            if old is not None and old["by"] is None and old["leader"] != row["leader"]:
-                known[row["_id"]] = row if await self._moved(old, row) else {**old, "leader": None}
-        return known
+        rows = await self._connection.run(lambda: parked.find(where, fields).to_list())
+        return {row["_id"]: row for row in rows}
 
-    async def _moved(self, old: Document, row: Document) -> bool:
+    async def _move(self, row: Document, leader: str) -> None:
+        """Have one that waits for nobody wait for the leader of today, who is asked about it in the next round."""
+        if leader in {row["_id"], row["leader"]}:
+            return
         parked = self._connection.database.parked
-        was = {"_id": row["_id"], "by": None, "seq": old["seq"]}
-        now = {"$set": {name: row[name] for name in ("leader", "seq", "at")}}
-        return bool((await self._connection.run(lambda: parked.update_many(was, now))).modified_count)
+        was = {"_id": row["_id"], "by": None, "seq": row["seq"]}
+        now = {"$set": {"leader": leader, "seq": self._next(), "at": self._clock.time()}}
+        await self._connection.run(lambda: parked.update_many(was, now))
 
     async def _join(self, parkings: list[_Parking]) -> None:
         if not parkings:
@@ -139,7 +141,7 @@ class MongoClaims:
         async def take() -> bool:
             nonlocal certain
             first, certain = certain, False
-            if (await parked.delete_one({**own, "by": None, "seq": seq})).deleted_count:
+            if (await parked.delete_one({**own, "by": None, "seq": seq, "touched": None})).deleted_count:
                 return True
             row = await parked.find_one(own, {"by": 1})
             if row is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import warnings
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
@@ -15,19 +16,21 @@ from tamiz.errors import StateError, UsageError
 from tamiz.store.mongo.address import MongoAddress
 from tamiz.store.mongo.failures import DUPLICATE, passes, remedy, what
 
-__all__ = ["OPTIONS", "Connection", "Document", "insert_new", "put", "scrubbed", "secrets_of"]
+__all__ = ["Connection", "Document", "connected", "insert_new", "put", "scrubbed", "secrets_of"]
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 Document = dict[str, Any]
 
-OPTIONS: Final[dict[str, Any]] = {
+_OPTIONS: Final[dict[str, Any]] = {
     "appname": "tamiz",
     # a write is told as done once it is in the journals of most members, so that no crash of the server takes it back
     "w": "majority",
     "journal": True,
     "wTimeoutMS": 10_000,
     "readPreference": "primary",
+    "readConcernLevel": "majority",  # what is read can no longer be taken back
     # the driver gives up soon, so that it is `Connection` which waits, and says so
     "serverSelectionTimeoutMS": 2_000,
     "connectTimeoutMS": 2_000,
@@ -56,11 +59,7 @@ class Connection:
         self._say = say
         self._away = False
         self._secrets = secrets_of(address.url)
-        try:
-            self._client: AsyncMongoClient[Document] = AsyncMongoClient(address.url, **OPTIONS)
-        except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
-            text = scrubbed(str(error), self._secrets)
-            raise UsageError(f"the store's address for {address.shown} cannot be used: {text}") from None
+        self._client: AsyncMongoClient[Document] = connected(AsyncMongoClient, address)
         self.database: AsyncDatabase[Document] = self._client.get_database(address.database)
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -131,6 +130,18 @@ async def put(collection: Any, key: str, document: Document) -> None:  # noqa: A
         return
     # somebody else inserted it between the server's look and its insert: now it is there to be replaced
     await collection.replace_one({"_id": key}, document, upsert=True)
+
+
+def connected(client: Callable[..., C], address: MongoAddress, **changes: Any) -> C:  # noqa: ANN401 - any option
+    """Make a client, sync or async, with the options that hold for all. Raises `UsageError` where the URL is wrong."""
+    with warnings.catch_warnings():
+        # of an option that it does not know the driver only warns
+        warnings.simplefilter("error", UserWarning)
+        try:
+            return client(address.url, **{**_OPTIONS, **changes})
+        except (InvalidURI, ConfigurationError, ValueError, TypeError, UserWarning) as error:
+            text = scrubbed(str(error), secrets_of(address.url))
+            raise UsageError(f"the store's address for {address.shown} cannot be used: {text}") from None
 
 
 def secrets_of(url: str) -> list[str]:

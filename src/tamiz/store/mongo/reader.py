@@ -5,13 +5,13 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pymongo import MongoClient
-from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
+from pymongo.errors import PyMongoError
 
-from tamiz.errors import StateError, UsageError
+from tamiz.errors import StateError
 from tamiz.messages import LlmRequest
 from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
 from tamiz.store.mongo.address import MongoAddress
-from tamiz.store.mongo.connection import OPTIONS, Document, scrubbed, secrets_of
+from tamiz.store.mongo.connection import Document, connected, secrets_of
 from tamiz.store.mongo.counts import ATTEMPTS, OUTCOMES, count
 from tamiz.store.mongo.endpoints import endpoint_of
 from tamiz.store.mongo.failures import passes, remedy, what
@@ -54,12 +54,9 @@ class MongoReader:
     def __init__(self, url: str) -> None:
         self._address = MongoAddress.parse(url)
         self._secrets = secrets_of(url)
-        patience = {"serverSelectionTimeoutMS": _PATIENCE_MS, "connectTimeoutMS": _PATIENCE_MS}
-        try:
-            self._client: MongoClient[Document] = MongoClient(url, **{**OPTIONS, **patience})
-        except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
-            text = scrubbed(str(error), self._secrets)
-            raise UsageError(f"the store's address for {self._address.shown} cannot be used: {text}") from None
+        self._client: MongoClient[Document] = connected(
+            MongoClient, self._address, serverSelectionTimeoutMS=_PATIENCE_MS, connectTimeoutMS=_PATIENCE_MS
+        )
         self._database = self._client[self._address.database]
 
     def __enter__(self) -> Self:

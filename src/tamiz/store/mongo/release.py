@@ -24,6 +24,11 @@ class _Call(NamedTuple):
     cache_key: str
     limit: int
 
+    @property
+    def taker(self) -> tuple[str, str]:
+        """Which outcome it is: a submission may have had one of its own and one of its leader's."""
+        return self.by, self.leader
+
 
 class _Taker:
     """What one outcome has of those that wait."""
@@ -64,51 +69,52 @@ class Release:
         taken = {"by": {"$in": list({call.by for call in calls})}}
         ended, held = await asyncio.gather(
             self._connection.run(lambda: claims.delete_many({"_id": keys, "leader": leaders, "joined": None})),
-            self._connection.run(lambda: parked.find(taken, {"by": 1}).to_list()),
+            self._connection.run(lambda: parked.find(taken, {"by": 1, "leader": 1}).to_list()),
         )
         left: set[str] = set()
         if ended.deleted_count < len(calls):
-            rows = await self._connection.run(lambda: claims.find({"_id": keys}, {"_id": 1}).to_list())
+            joined = {"_id": keys, "leader": leaders, "joined": True}
+            rows = await self._connection.run(lambda: claims.find(joined, {"_id": 1}).to_list())
             left = {row["_id"] for row in rows}
         gone = [call.cache_key not in left for call in calls]
         if ended.deleted_count != sum(gone):
             # some were gone before: their outcomes come again, and may have been cut off in the middle of a release
             return [False] * len(calls)
-        given = {row["by"] for row in held}
-        return [was and call.by not in given for was, call in zip(gone, calls, strict=True)]
+        given = {_taker_of(row) for row in held}
+        return [was and call.taker not in given for was, call in zip(gone, calls, strict=True)]
 
     async def _take_all(self, calls: list[_Call]) -> list[list[Document]]:
-        await self._forget(calls)
+        await self._forget([call for call in calls if call.by != call.leader])
         takers = await self._given(calls)
         await self._fill(takers.values())
         empty = [taker for taker in takers.values() if not taker.rows]
         if empty:
-            await self._end_joined([call for call in calls if not takers[call.by].rows])
+            await self._end_joined([call for call in calls if not takers[call.taker].rows])
             await self._fill(empty)
         for taker in takers.values():
             taker.rows.sort(key=lambda row: row["seq"])
-        return [takers[call.by].rows for call in calls]
+        return [takers[call.taker].rows for call in calls]
 
     async def _forget(self, calls: list[_Call]) -> None:
-        """Drop the documents of those whose own outcomes these are: they were emitted."""
-        own = [call for call in calls if call.by != call.leader]
-        if own:
-            where = {
-                "_id": {"$in": [call.by for call in own]},
-                "leader": {"$in": list({call.leader for call in own})},
-                "by": {"$ne": None},
-            }
-            parked = self._connection.database.parked
-            await self._connection.run(lambda: parked.delete_many(where))
+        """Drop the documents of those that were taken and whose outcomes these are: they were emitted."""
+        if not calls:
+            return
+        where = {
+            "_id": {"$in": [call.by for call in calls]},
+            "leader": {"$in": list({call.leader for call in calls})},
+            "by": {"$ne": None},
+        }
+        parked = self._connection.database.parked
+        await self._connection.run(lambda: parked.delete_many(where))
 
-    async def _given(self, calls: list[_Call]) -> dict[str, _Taker]:
+    async def _given(self, calls: list[_Call]) -> dict[tuple[str, str], _Taker]:
         """Give what each outcome has taken before."""
         parked = self._connection.database.parked
         where = {"by": {"$in": list({call.by for call in calls})}}
-        rows: dict[str, list[Document]] = defaultdict(list)
+        rows: dict[tuple[str, str], list[Document]] = defaultdict(list)
         for row in await self._connection.run(lambda: parked.find(where).to_list()):
-            rows[row["by"]].append(row)
-        return {call.by: _Taker(call, rows[call.by]) for call in calls}
+            rows[_taker_of(row)].append(row)
+        return {call.taker: _Taker(call, rows[call.taker]) for call in calls}
 
     async def _fill(self, takers: Iterable[_Taker]) -> None:
         """Take for those that have nobody yet, until each has somebody or nobody waits.
@@ -140,19 +146,21 @@ class Release:
         wanted = [(taker, row) for taker in takers for row in itertools.islice(rest.get(taker.leader, ()), taker.limit)]
         if not wanted:
             return
-        won = await self._write({row["_id"]: taker.by for taker, row in wanted})
+        won = await self._write({row["_id"]: taker.by for taker, row in wanted}, [row["seq"] for _, row in wanted])
         for taker, row in wanted:
             if row["_id"] in won:
                 taker.rows.append(row)
 
-    async def _write(self, takes: dict[str, str]) -> set[str]:
+    async def _write(self, takes: dict[str, str], seen: list[int]) -> set[str]:
         ids, takers = list(takes), list(takes.values())
         place = {"$indexOfArray": [{"$literal": ids}, "$_id"]}
         change: Any = [{"$set": {"by": {"$arrayElemAt": [{"$literal": takers}, place]}, "taken": self._clock.time()}}]
+        # as they were seen: one that was taken back and parked anew in between waits for another leader
+        where = {"_id": {"$in": ids}, "by": None, "seq": {"$in": seen}}
         parked = self._connection.database.parked
 
         async def take() -> set[str]:
-            changed = await parked.update_many({"_id": {"$in": ids}, "by": None}, change)
+            changed = await parked.update_many(where, change)
             if changed.modified_count == len(ids):
                 return set(ids)
             rows = await parked.find({"_id": {"$in": ids}}, {"by": 1}).to_list()
@@ -167,3 +175,7 @@ class Release:
         }
         claims = self._connection.database.claims
         await self._connection.run(lambda: claims.delete_many(where))
+
+
+def _taker_of(row: Document) -> tuple[str, str]:
+    return row["by"], row["leader"]

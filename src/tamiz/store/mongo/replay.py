@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from tamiz.effects import Deferred
-from tamiz.messages import Outcome
+from tamiz.messages import Outcome, QuestionAsked
 from tamiz.store.lives import Replayed
 from tamiz.store.mongo.connection import Document
 from tamiz.store.mongo.rows import question_of_row
@@ -16,6 +18,7 @@ from tamiz.store.mongo.store import MongoStore
 __all__ = ["replay"]
 
 _CHUNK: Final = 500
+_LATER: Final = 0.001
 _SOON: Final = 5.0
 """Seconds until they are asked: what was there of them has to be gone by then."""
 
@@ -37,13 +40,19 @@ async def replay(store: MongoStore, message_ids: Iterable[str], now: float) -> R
                 back.append(row)
         while back:
             due = now + time.monotonic() - started + _SOON
-            await asyncio.gather(*(store.deferrals.defer(Deferred(question_of_row(row), due)) for row in back))
+            await asyncio.gather(*(store.deferrals.defer(Deferred(_anew(row, due), due)) for row in back))
             await _forget(store, [row["_id"] for row in back])
             if now + time.monotonic() - started < due:
                 break
             # some may have been asked, and have ended, before their old outcomes were gone: once more
         replayed.questions += len(back)
     return replayed
+
+
+def _anew(row: Document, now: float) -> QuestionAsked:
+    """Give the question as one that is asked now: whoever remembers what was judged of it takes it for another."""
+    question = question_of_row(row)
+    return msgspec.structs.replace(question, created_at=max(now, question.created_at + _LATER))
 
 
 async def _dead(store: MongoStore, message_ids: list[str]) -> list[Document]:

@@ -168,4 +168,4 @@ def _record(record: Record) -> dict[str, Any]:
 
 
 def _counted(number: int) -> int:
-    return min(number, _MOST)
+    return max(min(number, _MOST), -_MOST)

@@ -8,8 +8,10 @@ So whoever has waited too long for what should have come by is asked again, as t
 was only late it gets two, of which the first stays.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Final
 
 from tamiz.clock import Clock
@@ -17,10 +19,12 @@ from tamiz.effects import Deferred
 from tamiz.store.mongo.connection import Connection, Document
 from tamiz.store.mongo.rows import parked_of
 
-__all__ = ["PATIENCE", "Stranded"]
+__all__ = ["NOBODY", "PATIENCE", "Stranded"]
 
 PATIENCE: Final = 60.0
 """Seconds that an outcome may take from being recorded or emitted until it comes by."""
+NOBODY: Final = ""
+"""The leader of those that are about to be asked again."""
 _INTERVAL: Final = 30.0
 _INTERVAL_OF_PAGES: Final = 5.0
 _PAGE: Final = 500
@@ -65,18 +69,30 @@ class Stranded:
         return more
 
     async def _ask(self, late: list[Document], held: dict[str, Document], now: float) -> None:
-        parked = self._connection.database.parked
-        taken = [row for row in late if row["by"] is not None]
         free = await self._in_vain([row for row in late if row["by"] is None], held, now - PATIENCE)
-        over = await self._ended([row["_id"] for row in late], now)
-        over.update(claim["leader"] for claim in held.values())
-        waiting = {"_id": {"$in": [row["_id"] for row in (*free, *taken) if row["_id"] not in over]}}
-        for row in await self._connection.run(lambda: parked.find(waiting, {"event": 1}).to_list()):
+        rows = [*free, *(row for row in late if row["by"] is not None)]
+        over = await self._ended([row["_id"] for row in rows], now)
+        await self._drop(row for row in rows if row["_id"] in over)
+        lost = [row for row in rows if row["_id"] not in over]
+        # First they wait for nobody, by which a question that is asked again knows that it waits in vain. So nothing
+        # of what follows has to come before that, or to come at all: it is found here again.
+        await asyncio.gather(*(self._mark(row, now) for row in lost))
+        await self._end({row["cache_key"] for row in free}, {row["leader"] for row in free})
+        await asyncio.gather(*(self._defer_marked(row["_id"], now) for row in lost))
+
+    async def _mark(self, row: Document, now: float) -> None:
+        """Have one wait for nobody, unless it has changed in the meantime."""
+        changes = {"leader": NOBODY, "by": None, "seq": row["seq"] + 1, "touched": True, "at": now}
+        parked = self._connection.database.parked
+        await self._connection.run(lambda: parked.update_many(_as_seen(row), {"$set": changes}))
+
+    async def _defer_marked(self, message_id: str, now: float) -> None:
+        parked = self._connection.database.parked
+        marked = {"_id": message_id, "leader": NOBODY}
+        row = await self._connection.run(lambda: parked.find_one(marked))
+        if row is not None:
             await self._defer(Deferred(parked_of(row["event"]), now))
-        # the claims before the questions: these would be parked behind the same leaders again
-        await self._drop("claims", [row["cache_key"] for row in free], {"leader": _any(row["leader"] for row in free)})
-        await self._drop("parked", [row["_id"] for row in free], {"by": None})
-        await self._drop("parked", [row["_id"] for row in taken], {"taken": {"$lt": now - PATIENCE}})
+            await self._drop([row])
 
     async def _in_vain(self, rows: list[Document], held: dict[str, Document], before: float) -> list[Document]:
         """Give those whose leader does not lead any more, and has no other outcomes under way either."""
@@ -96,10 +112,20 @@ class Stranded:
         where = {"_id": _any(ids), "finished_at": {"$lte": before}}
         return {row["_id"] for row in await self._connection.run(lambda: answers.find(where, {"_id": 1}).to_list())}
 
-    async def _drop(self, name: str, ids: list[str], where: Document) -> None:
-        if ids:
-            rows = {"_id": _any(ids), **where}
-            await self._connection.run(lambda: self._connection.database[name].delete_many(rows))
+    async def _end(self, keys: set[str], leaders: set[str]) -> None:
+        """End the claims that were left behind."""
+        if keys:
+            where = {"_id": _any(keys), "leader": _any(leaders)}
+            claims = self._connection.database.claims
+            await self._connection.run(lambda: claims.delete_many(where))
+
+    async def _drop(self, rows: Iterable[Document]) -> None:
+        parked = self._connection.database.parked
+        await asyncio.gather(*(self._connection.run(partial(parked.delete_one, _as_seen(row))) for row in rows))
+
+
+def _as_seen(row: Document) -> Document:
+    return {"_id": row["_id"], "by": row["by"], "seq": row["seq"]}
 
 
 def _any(values: Iterable[str]) -> Document:
