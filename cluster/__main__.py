@@ -24,12 +24,16 @@ Type this in another terminal, in this folder:
 
   export PATH="$PWD/.venv/bin:$PATH"
   export KAFKA_BOOTSTRAP_SERVERS={servers} MONGO_URI={url}/tamiz
-  export FLINK_HOME={home} FLINK_CONF_DIR={conf}
+  export TAMIZ_MODEL='simulated:?latency=50ms&overload=0.1&quality=0.7'
   tamiz topics create
-  python -m tamiz.flink.submit --rest {rest}
-  tamiz worker intake generate retry persist --model simulated: &
-  tamiz run questions.csv --bus kafka:{servers} --store {url}/tamiz --out answers.jsonl
+  tamiz worker intake generate retry judge persist &
+  tamiz run questions.csv --out answers.jsonl
   tamiz status
+
+To have the judge inside Flink, leave `judge` out above and type:
+
+  export FLINK_HOME={home} FLINK_CONF_DIR={conf}
+  python -m tamiz.flink.submit --rest {rest}
 
 Ctrl-C here ends it.
 """
