@@ -109,8 +109,8 @@ def test_a_beginning_that_several_share_lists_them(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["show", "nobody"], 2, "no question 'nobody' is in the state file"),
-        (["show", ""], 2, "no question '' is in the state file"),
+        (["show", "nobody"], 2, "no question 'nobody' is there"),
+        (["show", ""], 2, "no question '' is there"),
         (["show", "q1", "--state", "none.db"], 1, "there is no state file none.db: run `tamiz run` first"),
         (["status", "--state", "q.jsonl"], 1, "q.jsonl is not a state file of tamiz"),
     ],

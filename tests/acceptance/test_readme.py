@@ -15,6 +15,7 @@ import pytest
 
 from running import tamiz_environment
 from tamiz.cli import cli
+from tamiz.settings import _ALIASES, load_settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -116,10 +117,13 @@ def _unmarked() -> list[str]:
 @pytest.mark.parametrize("line", _unmarked())
 def test_commands_that_are_not_run_can_be_typed(line: str) -> None:
     """Those that need a network, a key or much time: each is a command that exists, with options that it takes."""
-    words = shlex.split(line)
+    words = shlex.split(line.removesuffix("&"))  # in the background
     while words and re.fullmatch(r"\w+=.*", words[0]):
         del words[0]
     match words:
+        case ["export", *values]:
+            load_settings({}, dict(value.partition("=")[::2] for value in values))
+            assert {value.partition("=")[0] for value in values} <= {*_ALIASES}, line
         case ["tamiz", *arguments]:
             _parse(arguments)
         case ["make", target, *_]:
