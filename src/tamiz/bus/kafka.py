@@ -22,6 +22,8 @@ _PATIENCE: Final = 10.0
 """Seconds that the brokers get to answer at the start."""
 _WINDOW: Final = 4_000
 """Records of a group that are in work, or wait for it in this process."""
+_DOZE: Final = 0.2
+"""Seconds until it is looked again whether a reader is awake."""
 _DRAIN: Final = 10.0
 """Seconds that what was published gets to reach the brokers at the end."""
 
@@ -116,6 +118,9 @@ class KafkaBus:
         """
         taken: list[KafkaDelivery] = []
         queue = self._queues[group]
+        if not self._readers[group].awake:
+            asyncio.get_running_loop().call_later(_DOZE, self._arrived[group].set)
+            return taken
         while not self._stopping and len(taken) < limit and (run := queue.take(limit - len(taken))):
             key = run[0].event.cache_key
             mine = [delivery for delivery in run if not delivery.assigned.gone]

@@ -30,6 +30,10 @@ _MOMENT: Final = 0.001
 _COMMIT_EVERY: Final = 0.1
 _DRAIN: Final = 3.0
 """Seconds that records in work get to finish when their partition is taken away."""
+_GAP: Final = 5.0
+"""Seconds without a turn of the thread after which it is not sure that the partitions are still this process's."""
+_CALM: Final = 1.0
+"""Seconds that it takes then for the brokers to say so."""
 _CLOSE: Final = 5.0
 """Seconds that leaving the group may take."""
 _SPAN: Final = 50_000
@@ -116,6 +120,8 @@ class KafkaReader:
         self._records = 0
         self._bytes = 0
         self._roomy_at = 0.0
+        self._seen = time.monotonic()  # when the thread last came by
+        self._calm_at = 0.0
         self._committing = False
         self._commit_at = 0.0
         self._closing = threading.Event()
@@ -129,6 +135,12 @@ class KafkaReader:
         """Say, from any thread, that the delivery's effects have happened."""
         self._finished.append(delivery)
 
+    @property
+    def awake(self) -> bool:
+        """Whether this process was there all the time; one that was stopped may have lost its partitions unawares."""
+        now = time.monotonic()
+        return now - self._seen <= _GAP and now >= self._calm_at
+
     def close(self) -> None:
         """Commit what is finished and leave the group, if the brokers let it within a few seconds."""
         self._closing.set()
@@ -141,6 +153,10 @@ class KafkaReader:
                 list(self._topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
             while not self._closing.is_set():
+                now = time.monotonic()
+                if now - self._seen > _GAP:
+                    self._calm_at = now + _CALM
+                self._seen = now
                 self._read()
                 self._settle()
                 self._pace()
