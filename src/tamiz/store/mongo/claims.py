@@ -10,6 +10,11 @@ outcome took it, once one did. What makes this safe is the order of steps:
 - A document is taken by writing `by` into it, and stays until the outcome that was made of it comes by itself, which is
   the proof that the emission is durable. Until then the outcome that took it, when it comes again, is given it again.
 - A claim that nobody joined ends in one conditional step.
+- A question that is delivered again may find its document, which somebody may rely on: it is left there and, where its
+  claim is gone, moved on to the leader of today. Only the delivery that inserted it takes it out, and only untouched.
+
+Every condition names the `seq` that was seen: a document that was taken out and inserted anew is another one. What a
+process breaks that goes on after others took over from it, and dies in the middle, `stranded.py` finds.
 """
 
 import time

@@ -8,7 +8,6 @@ from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
     ConnectionFailure,
-    DocumentTooLarge,
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
@@ -96,8 +95,6 @@ def remedy(error: PyMongoError) -> str:
             return "give the user the role readWrite on that database"
         case OperationFailure() if error.code in _DISK:
             return "free space on its disk"
-        case DocumentTooLarge():
-            return "a document of MongoDB holds 16 MB: shorten the question or its answer"
         case ConfigurationError():
             return "mend the address given with --store or MONGO_URI"
         case _:

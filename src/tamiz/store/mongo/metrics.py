@@ -1,5 +1,6 @@
 """Figures over everything, as a document that anything which reads MongoDB can show."""
 
+import re
 from typing import Any, Final
 
 from pymongo.errors import OperationFailure
@@ -13,6 +14,9 @@ __all__ = ["METRICS", "refresh_metrics"]
 
 METRICS: Final = "global"
 """The `_id` of the document, in the collection `metrics`."""
+
+_NO_KEY: Final = re.compile(r"[$.\x00]")
+"""What a document's keys cannot hold; a kind is what some message says it is."""
 
 _LATENCIES: Final[list[dict[str, Any]]] = [
     {"$match": {"source": Source.MODEL, "latency_ms": {"$gt": 0}}},
@@ -53,7 +57,7 @@ def _document(counts: Counts, questions: int, latencies: list[float | None], now
         "exhausted": counts.outcomes[Outcome.EXHAUSTED],
         "failed": counts.outcomes[Outcome.FAILED],
         "sources": counts.sources,
-        "dead_letters": counts.dead_letters,
+        "dead_letters": {_NO_KEY.sub("_", kind): number for kind, number in counts.dead_letters.items()},
         "attempts": {"judged": counts.judged, "refused": counts.refused, "failed_calls": counts.failures},
         "model_calls": counts.model_calls,
         "unscored": counts.unscored,
