@@ -107,12 +107,7 @@ class Topics:
         there = self._there()
         lags: dict[str, dict[str, int]] = {}
         for group, topics in groups.items():
-            places = [
-                TopicPartition(name, partition)
-                for topic in topics
-                if (name := self.address.topic(topic)) in there
-                for partition in range(there[name][0])
-            ]
+            places = self._places(there, topics)
             lags[group] = self._lag(self.address.group(group), places)
         return lags
 
@@ -124,12 +119,7 @@ class Topics:
         there = self._there()
         finished: dict[tuple[str, int], int] = {}
         for group, topics in groups.items():
-            places = [
-                TopicPartition(name, partition)
-                for topic in topics
-                if (name := self.address.topic(topic)) in there
-                for partition in range(there[name][0])
-            ]
+            places = self._places(there, topics)
             for place, offset in self._committed(self.address.group(group), places).items():
                 finished[place] = min(offset, finished.get(place, offset))
         places = [TopicPartition(*place) for place, offset in finished.items() if offset > 0]
@@ -149,12 +139,7 @@ class Topics:
     def counts(self) -> dict[str, int]:
         """Give, by topic, how many records were ever written to it."""
         there = self._there()
-        places = [
-            TopicPartition(name, partition)
-            for topic in Topic
-            if (name := self.address.topic(topic)) in there
-            for partition in range(there[name][0])
-        ]
+        places = self._places(there, Topic)
         ends = self._offsets(places, OffsetSpec.latest())
         counts: dict[str, int] = {}
         for (name, _), end in ends.items():
@@ -171,6 +156,11 @@ class Topics:
         elif largest.get(name, _LARGEST) < _LARGEST:
             problem = f"takes records of {largest[name]:,} bytes only: set max.message.bytes to {_LARGEST}"
         return TopicState(name=name, partitions=found[0], replication=found[1], problem=problem)
+
+    def _places(self, there: Mapping[str, tuple[int, int]], topics: Iterable[Topic]) -> list[TopicPartition]:
+        """Give the partitions of those of the topics that are there."""
+        names = [name for topic in topics if (name := self.address.topic(topic)) in there]
+        return [TopicPartition(name, partition) for name in names for partition in range(there[name][0])]
 
     def _there(self) -> dict[str, tuple[int, int]]:
         """Give the partitions and the replicas of each topic."""
