@@ -98,6 +98,15 @@ def test_a_plan_knows_its_secrets() -> None:
     assert {"hush", KEY, plan.kafka["sasl.jaas.config"]} == {*plan.secrets}
 
 
+def test_a_fingerprint_tells_plans_apart() -> None:
+    """It is shown on Flink's pages, so it tells nothing of secrets."""
+    login = {"sasl.mechanism": "PLAIN", "sasl.username": "me"}
+    plan = planned(kafka={**login, "sasl.password": "hush"})
+    assert plan.fingerprint == planned(kafka={**login, "sasl.password": "other"}).fingerprint
+    assert plan.fingerprint == msgspec.structs.replace(plan, job_id="2" * 32).fingerprint
+    assert plan.fingerprint != planned(kafka={**login, "sasl.password": "hush"}, threshold=0.9).fingerprint
+
+
 def test_a_plan_needs_a_bus_and_a_scorer_that_there_is() -> None:
     with pytest.raises(UsageError, match="--bus"):
         planned(bus=None)

@@ -259,6 +259,14 @@ def test_without_a_bus_it_says_what_to_do(
     assert "--bus" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("time", ["often", "0s", "1ms"])
+def test_a_duration_that_is_none_is_refused(time: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        submit.main(["--checkpoint-every", time])
+    assert left.value.code == 2
+    assert repr(time) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("folder", "wanted"),
     [

@@ -7,7 +7,9 @@ from pyflink.common import Row, Time, Types
 from pyflink.datastream import KeyedProcessFunction, OutputTag, RuntimeContext
 from pyflink.datastream.state import StateTtlConfig, ValueStateDescriptor
 
+from tamiz import __version__
 from tamiz.flink.decide import Decider, Output, Tally, is_repeat, mark
+from tamiz.flink.jobmanager import FlinkError
 from tamiz.flink.plan import Plan
 from tamiz.messages import Topic
 
@@ -30,9 +32,15 @@ class JudgeFunction(KeyedProcessFunction):  # type: ignore[misc]
         self._judge = plan.judge()
         self._topic = plan.topics[Topic.LLM_RESPONSES]
         self._remember = plan.remember
+        self._version = __version__
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Make what lives as long as a task."""
+        if self._version != __version__:
+            raise FlinkError(
+                f"the job is of tamiz {self._version} and this TaskManager has {__version__}: restart it after an "
+                "update, it imports tamiz once"
+            )
         self._decider = Decider(self._judge, self._topic)
         self._last = runtime_context.get_state(last_attempt(self._remember))
         metrics = runtime_context.get_metrics_group()

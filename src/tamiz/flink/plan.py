@@ -90,8 +90,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all but the id, which tells whether another plan would make the same job."""
-        return digest(msgspec.json.encode(msgspec.structs.replace(self, job_id="")).decode())
+        """A digest of all but the id and the secrets, which tells whether another plan would make the same job."""
+        shown = {name: value for name, value in self.kafka.items() if name not in _SECRET}
+        return digest(msgspec.json.encode(msgspec.structs.replace(self, job_id="", kafka=shown)).decode())
 
     @property
     def secrets(self) -> list[str]:

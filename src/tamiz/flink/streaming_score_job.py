@@ -104,6 +104,8 @@ def _configuration(plan: Plan) -> Configuration:
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.incremental": "true",
         "state.backend.type": plan.state_backend,
+        # nearly all submissions that are looked for are new: without it each is looked for in every file
+        "state.backend.rocksdb.use-bloom-filter": "true",
         # it never gives up: what is wrong with a cluster is mended sooner or later
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",

@@ -24,6 +24,8 @@ from tamiz.units import seconds
 
 __all__ = ["main"]
 
+_SHORTEST: Final = 0.01
+"""Seconds: more often Flink makes no checkpoints."""
 _TRIES: Final = 20
 """Job ids that are tried, where the ones before are of jobs that ended."""
 
@@ -48,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _submit(options: argparse.Namespace, settings: Settings) -> None:
     """Have the job run, and print its id."""
-    until = time.monotonic() + options.wait
     folder = _folder(options, settings)
     plan = Plan.of(
         settings,
@@ -62,6 +63,7 @@ def _submit(options: argparse.Namespace, settings: Settings) -> None:
     client = Client(options.client, os.environ)
     manager = JobManager(options.rest)
     manager.wait(options.wait)
+    until = time.monotonic() + options.wait
     for number in range(_TRIES):
         # In this order: a job that is started after the second look had written nothing at the first one. So all who
         # find no job, at whatever moment, find the same checkpoint and make the same job id, and Flink takes it once.
@@ -122,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         default=120.0,
         type=_duration,
         metavar="TIME",
-        help="for the JobManager, and for the job  [default: 120s]",
+        help="for the JobManager, and then for the job  [default: 120s]",
     )
     add(
         "--checkpoints",
@@ -165,9 +167,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _duration(text: str) -> float:
     try:
-        return seconds(text, "")
+        duration = seconds(text, "")
     except UsageError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a duration: write it like 500ms, 2s, 1.5m or 7d") from None
+    if duration < _SHORTEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: 10ms is the least")
+    return duration
 
 
 def _say(text: str) -> None:
