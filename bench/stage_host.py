@@ -5,9 +5,11 @@ committed. `stage_host.py fill|host|bare|decoding SERVERS PREFIX COUNT` prints t
 """
 
 import asyncio
+import gc
 import json
 import sys
 import time
+from collections.abc import Sequence
 
 import uvloop
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -52,9 +54,9 @@ class _Counting(KafkaBus):
             self.began = time.perf_counter()
         return taken
 
-    def acknowledge(self, delivery: object) -> None:
-        super().acknowledge(delivery)  # type: ignore[arg-type]
-        self._left -= 1
+    def acknowledge_all(self, group: str, deliveries: Sequence[KafkaDelivery]) -> None:
+        super().acknowledge_all(group, deliveries)
+        self._left -= len(deliveries)
         if not self._left:
             self.ended.set()
 
@@ -129,7 +131,7 @@ async def host(address: KafkaAddress, count: int) -> float:
     await bus.open()
     # what it passes on goes to another topic, or it would read it again
     topics = bus._writer._topics  # type: ignore[union-attr]  # noqa: SLF001 - no stage emits what it reads
-    topics[Topic.LLM_RESPONSES] = topics[Topic.LLM_REQUESTS]
+    topics[LlmResponse] = address.topic(Topic.LLM_REQUESTS)
     running = asyncio.create_task(worker.run())
     await bus.ended.wait()
     seconds = time.perf_counter() - bus.began
@@ -145,6 +147,9 @@ def main() -> None:
     if kind == "fill":
         fill(servers, address.topic(Topic.LLM_RESPONSES), count)
         return
+    if kind == "host":  # as `tamiz worker` does
+        gc.freeze()
+        gc.set_threshold(50_000)
     cpu = time.process_time()
     rate = uvloop.run(host(address, count)) if kind == "host" else bare(address, count, decoding=kind == "decoding")
     print(json.dumps({"rate": rate, "cpu_us": (time.process_time() - cpu) / count * 1e6}))

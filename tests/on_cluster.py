@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymongo
+from confluent_kafka.admin import AdminClient
 
 from cluster.broker import Broker
 from cluster.flink import Flink
@@ -68,6 +69,12 @@ class OnCluster:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+    def members(self, stage: str) -> int:
+        """Count the members of a stage's group."""
+        admin = AdminClient({"bootstrap.servers": self.topics.address.servers})
+        (future,) = admin.describe_consumer_groups([self.topics.address.group(stage)]).values()
+        return len(future.result().members)
 
     def jobs(self, flink: Flink) -> int:
         """Count this one's jobs that run."""

@@ -14,6 +14,7 @@ from tamiz.errors import FailureKind, UnreadableMessage
 
 __all__ = [
     "READ_BY",
+    "TOPIC_OF",
     "VERSION",
     "DeadLetter",
     "Event",
@@ -232,7 +233,8 @@ _type_of_topic: Final[dict[Topic, type[Message]]] = {
     Topic.VALIDATED_RESPONSES: ValidatedResponse,
     Topic.DEAD_LETTERS: DeadLetter,
 }
-_topic_of_type: Final = {message: topic for topic, message in _type_of_topic.items()}
+TOPIC_OF: Final[dict[type[Message], Topic]] = {message: topic for topic, message in _type_of_topic.items()}
+"""The topic of each type of message."""
 
 Event = QuestionAsked | LlmRequest | LlmResponse | LlmError | RegenerationRequest | ValidatedResponse | DeadLetter
 """Any message of the flow."""
@@ -252,7 +254,7 @@ class _Envelope(msgspec.Struct):
 
 def topic_of(event: Event) -> Topic:
     """Give the topic that a message travels on."""
-    return _topic_of_type[type(event)]
+    return TOPIC_OF[type(event)]
 
 
 def encode(event: Event) -> bytes:

@@ -77,8 +77,10 @@ def unreadable(record: Record, why: str, now: float, kind: str = UNREADABLE) -> 
 def fitting(event: Event) -> tuple[Event, bytes]:
     """Give the event and its bytes; in place of one that no topic takes, the dead letter of its question."""
     data = encode(event)
-    if len(data) <= LARGEST_MESSAGE:
-        return event, data
+    return (event, data) if len(data) <= LARGEST_MESSAGE else _cut(event, len(data))
+
+
+def _cut(event: Event, size: int) -> tuple[Event, bytes]:
     letter = DeadLetter(
         message_id=event.message_id,
         trace_id=event.trace_id,
@@ -89,7 +91,7 @@ def fitting(event: Event) -> tuple[Event, bytes]:
         cache_key=event.cache_key,
         created_at=event.created_at,
         kind=TOO_LARGE,
-        reason=f"its {type(event).__name__} has {len(data):,} bytes; a topic takes {LARGEST_MESSAGE:,}",
+        reason=f"its {type(event).__name__} has {size:,} bytes; a topic takes {LARGEST_MESSAGE:,}",
         leader=event.message_id,
     )
     return letter, encode(letter)

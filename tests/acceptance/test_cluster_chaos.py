@@ -6,7 +6,7 @@ the same to the same question, so each question has one right outcome.
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -26,8 +26,6 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 MODEL: Final = "simulated:?latency=60ms&overload=0.1&quota=0.02&reset=300ms&quality=0.7&seed=11"
 CONCURRENCY: Final = 16
-SESSION: Final = 6.0
-"""Seconds until the broker takes a member for dead (see cluster/server.properties.tmpl)."""
 
 
 @pytest.fixture
@@ -66,6 +64,12 @@ class _Parts:
         """Wait until one has joined the cluster."""
         started = self._running[name][0]
         started.until(lambda: "at work" in started.stderr.read_text(encoding="utf-8"), f"{name} to be at work")
+
+    def missing(self, name: str) -> Callable[[], bool]:
+        """Give the condition that one has said of a server, since now, that it does not answer."""
+        said = self._running[name][0].stderr
+        before = said.read_text(encoding="utf-8").count("does not answer")
+        return lambda: said.read_text(encoding="utf-8").count("does not answer") > before
 
     def __getitem__(self, name: str) -> Started:
         return self._running[name][0]
@@ -121,7 +125,7 @@ def test_every_part_is_killed_in_turn(on: OnCluster, broker: Broker, mongo: Mong
     calls = _embedded(on, count)
     stages = ["generate", "intake", "retry", "judge", "persist"]
     with _Parts(on) as parts:
-        for name in [*stages, "generate"]:
+        for name in stages:
             parts.start(name, name)
         parts.start("generate 2", "generate")
         with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
@@ -131,8 +135,9 @@ def test_every_part_is_killed_in_turn(on: OnCluster, broker: Broker, mongo: Mong
                     parts.start(stages[step], stages[step])
                     continue
                 server = broker if step == len(stages) else mongo
+                parts.until_at_work("persist")
                 server.kill()
-                time.sleep(1)
+                parts["persist"].until(parts.missing("persist"), "persist to miss it")
                 server.start()
             code, said = run.end(180)
         assert code == 0, said
@@ -155,7 +160,7 @@ def test_the_flink_job_in_place_of_the_judge(on: OnCluster, flink: Flink) -> Non
         with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
             run.until(partial(_has, on, count // 3), "a third of the outcomes")
             flink.kill_taskmanager()
-            time.sleep(1)
+            run.until(lambda: on.jobs(flink) == 0, "the JobManager to miss it")
             flink.start_taskmanager()
             code, said = run.end(180)
         assert code == 0, said
@@ -177,7 +182,7 @@ def test_a_worker_that_hangs_for_longer_than_its_session(on: OnCluster) -> None:
             run.until(lambda: on.answers() > count // 4, "a quarter of the outcomes")
             parts["one"].process.send_signal(signal.SIGSTOP)
             try:
-                time.sleep(SESSION + 4)
+                run.until(lambda: on.members("generate") == 1, "the broker to take it for dead")
                 before = on.answers()
                 run.until(lambda: on.answers() > before + 20 or on.answers() >= count - 50, "others to go on")
             finally:
@@ -208,8 +213,12 @@ def test_a_rebalance_every_few_seconds(on: OnCluster) -> None:
                     code, said = parts[name].end(30)
                     assert code == 0, said
                 parts.start(name)
+                parts.until_at_work(name)
                 changes += 1
-                time.sleep(3)
+                before = on.answers()
+                run.until(partial(_has, on, min(before + 60, count - 60)), "more outcomes")
+                if before >= count - 60:
+                    break
             code, said = run.end(180)
         assert code == 0, said
         assert changes >= 5

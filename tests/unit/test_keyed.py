@@ -29,22 +29,29 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 3))
     def take(self, limit: int) -> None:
-        run = self.queue.take(limit)
-        free = {key for key, _ in self.waiting if key not in self.out}
-        assert bool(run) is bool(free), "whoever may go is handed out"
-        if run:
-            key = run[0][0]
-            assert key in free, "one run of a key at a time"
-            assert run == [item for item in self.waiting if item[0] == key][:limit], "in their order"
-            self.waiting = [item for item in self.waiting if item not in run]
+        taken = self.queue.take(limit)
+        may_go = [item for item in self.waiting if item[0] not in self.out]
+        assert len(taken) == min(limit, len(may_go)), "whoever may go is handed out"
+        for key in {key for key, _ in taken}:
+            run = [item for item in taken if item[0] == key]
+            assert run == [item for item in may_go if item[0] == key][: len(run)], "in their order"
+            assert taken.index(run[-1]) - taken.index(run[0]) == len(run) - 1, "together"
             self.out[key] = run
+        self.waiting = [item for item in self.waiting if item not in taken]
 
     @rule(which=st.integers(0, 10))
     def done(self, which: int) -> None:
         if self.out:
             key = sorted(self.out)[which % len(self.out)]
-            del self.out[key]
+            self.out[key].pop()
+            if not self.out[key]:
+                del self.out[key]
             self.queue.done(key)
+
+    @rule(numbers=st.sets(st.integers(0, 40)))
+    def discard(self, numbers: set[int]) -> None:
+        self.queue.discard(lambda item: item[1] in numbers)
+        self.waiting = [item for item in self.waiting if item[1] not in numbers]
 
     @invariant()
     def all_are_counted(self) -> None:
@@ -63,5 +70,7 @@ def test_keys_take_turns() -> None:
     assert queue.take(2) == ["a1", "a2"]
     assert queue.take(2) == ["b1"]
     assert queue.take(2) == []
+    queue.done("a")
+    assert queue.take(2) == [], "the first of two is done"
     queue.done("a")
     assert queue.take(2) == ["a3"]

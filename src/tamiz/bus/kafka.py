@@ -73,7 +73,6 @@ class KafkaBus:
         self._writer: KafkaWriter | None = None
         self._readers: dict[str, KafkaReader] = {}
         self._queues: dict[str, KeyedQueue[KafkaDelivery]] = {group: KeyedQueue() for group in groups}
-        self._runs: dict[str, dict[str, int]] = {group: {} for group in groups}  # of each key that is out, how many
         self._arrived = {group: asyncio.Event() for group in groups}
         self._burials: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -84,7 +83,7 @@ class KafkaBus:
         self._loop = asyncio.get_running_loop()
         await self._loop.run_in_executor(None, self._check)
         told = {**self._properties, "error_cb": self._on_error}
-        self._writer = KafkaWriter(self._address, told, self._on_delivered)
+        self._writer = KafkaWriter(self._address, told, delivered=self._on_answer, failed=self._fail)
         for group, topics in self._groups.items():
             self._readers[group] = KafkaReader(
                 group,
@@ -121,16 +120,13 @@ class KafkaBus:
         if not self._readers[group].awake:
             asyncio.get_running_loop().call_later(_DOZE, self._arrived[group].set)
             return taken
-        while not self._stopping and len(taken) < limit and (run := queue.take(limit - len(taken))):
-            key = run[0].event.cache_key
-            mine = [delivery for delivery in run if not delivery.assigned.gone]
-            if not mine:
-                queue.done(key)
-                continue
-            for delivery in mine:
-                delivery.assigned.out += 1
-            self._runs[group][key] = len(mine)
-            taken += mine
+        while not self._stopping and not taken and (found := queue.take(limit)):
+            for delivery in found:
+                if delivery.assigned.gone:
+                    queue.done(delivery.event.cache_key)
+                else:
+                    delivery.assigned.out += 1
+                    taken.append(delivery)
         return taken
 
     async def wait(self, group: str) -> None:
@@ -150,15 +146,18 @@ class KafkaBus:
         """Say that the delivery's effects have happened; it is committed within moments."""
         if not isinstance(delivery, KafkaDelivery):
             raise TypeError(f"{delivery!r} is not of this bus")
-        self._readers[delivery.group].finish(delivery)
-        delivery.assigned.out -= 1  # last: a reader that sees nothing out any more commits what is finished by then
-        key, runs = delivery.event.cache_key, self._runs[delivery.group]
-        runs[key] -= 1
-        if not runs[key]:
-            del runs[key]
-            self._queues[delivery.group].done(key)
-            if self._queues[delivery.group]:
-                self._arrived[delivery.group].set()
+        self.acknowledge_all(delivery.group, (delivery,))
+
+    def acknowledge_all(self, group: str, deliveries: Sequence[KafkaDelivery]) -> None:
+        """Say that the effects of all of these have happened."""
+        self._readers[group].finish(deliveries)
+        queue = self._queues[group]
+        for delivery in deliveries:
+            # after `finish`: a reader that sees nothing out any more commits what is finished by then
+            delivery.assigned.out -= 1
+            queue.done(delivery.event.cache_key)
+        if queue:
+            self._arrived[group].set()
 
     def waiting(self, group: str) -> int:
         """Give how many records of the group this process has read and not yet given."""
@@ -178,7 +177,7 @@ class KafkaBus:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, reader.close) for reader in self._readers.values()))
         if self._writer is not None:
-            await loop.run_in_executor(None, self._writer.close, _DRAIN if self.failure is None else 0.0)
+            await self._writer.close(_DRAIN if self.failure is None else 0.0)
 
     def _check(self) -> None:
         """See that the brokers answer and have the topics."""
@@ -223,7 +222,7 @@ class KafkaBus:
         except Exception as error:  # noqa: BLE001 - whoever waits for records raises it
             self._fail(error)
             return
-        self._readers[delivery.group].finish(delivery)
+        self._readers[delivery.group].finish((delivery,))
         delivery.assigned.out -= 1
 
     def _on_failed(self, error: Exception) -> None:
@@ -244,10 +243,6 @@ class KafkaBus:
             self._on_failed(KafkaException(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own codes begin so
             self._call(self._note, True, error.str())
-
-    def _on_delivered(self, error: KafkaError | None) -> None:
-        if error is None:
-            self._on_answer()
 
     def _on_answer(self) -> None:
         if self._away:

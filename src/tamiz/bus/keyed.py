@@ -19,6 +19,9 @@ class KeyedQueue(Generic[T]):
     def __init__(self) -> None:
         self._turns: deque[tuple[Hashable, T]] = deque()  # of each key that may go the first item
         self._behind: dict[Hashable, deque[T] | None] = {}  # of each key that waits or is out what comes after that
+        self._more: dict[
+            Hashable, int
+        ] = {}  # of each run that is out and not the last of its items, how many there are
         self._size = 0
 
     def __len__(self) -> int:
@@ -39,18 +42,33 @@ class KeyedQueue(Generic[T]):
             behind.append(item)
 
     def take(self, limit: int) -> list[T]:
-        """Give up to `limit` (at least 1) items of the key whose turn it is, in their order; nothing where none may go.
+        """Give up to `limit` items that may go, those of one key together and in their order.
 
-        `done` has to be called for the key when all of them are.
+        `done` has to be called for the key of each.
         """
-        if not self._turns:
-            return []
-        key, item = self._turns.popleft()
-        run = [item]
-        if behind := self._behind[key]:
-            run += [behind.popleft() for _ in range(min(limit - 1, len(behind)))]
-        self._size -= len(run)
-        return run
+        taken: list[T] = []
+        while self._turns and len(taken) < limit:
+            key, item = self._turns.popleft()
+            taken.append(item)
+            if behind := self._behind[key]:
+                more = min(limit - len(taken), len(behind))
+                taken += [behind.popleft() for _ in range(more)]
+                if more:
+                    self._more[key] = more
+        self._size -= len(taken)
+        return taken
+
+    def done(self, key: Hashable) -> None:
+        """Say that an item of this key is finished; with the last one of its run the next run may go."""
+        if self._more and (more := self._more.pop(key, 0)):
+            if more > 1:
+                self._more[key] = more - 1
+            return
+        behind = self._behind[key]
+        if behind:
+            self._turns.append((key, behind.popleft()))
+        else:
+            del self._behind[key]
 
     def discard(self, unwanted: Callable[[T], bool]) -> None:
         """Throw away what waits and is unwanted; what is out stays out."""
@@ -65,11 +83,3 @@ class KeyedQueue(Generic[T]):
             for item in items:
                 if not unwanted(item):
                     self.put(key, item)
-
-    def done(self, key: Hashable) -> None:
-        """Say that the run of this key is finished."""
-        behind = self._behind[key]
-        if behind:
-            self._turns.append((key, behind.popleft()))
-        else:
-            del self._behind[key]

@@ -131,9 +131,9 @@ class KafkaReader:
         """Join the group."""
         self._thread.start()
 
-    def finish(self, delivery: KafkaDelivery) -> None:
-        """Say, from any thread, that the delivery's effects have happened."""
-        self._finished.append(delivery)
+    def finish(self, deliveries: Iterable[KafkaDelivery]) -> None:
+        """Say, from any thread, that the effects of these have happened."""
+        self._finished.extend(deliveries)
 
     @property
     def awake(self) -> bool:

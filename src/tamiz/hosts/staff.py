@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -42,6 +43,7 @@ _SHAPED_BY: Final = {
     "judge": ("threshold", "attempts", "scorer", "unscored"),
 }
 """Settings that a stage besides intake has to share with it."""
+_BETWEEN_COLLECTIONS: Final = 50_000
 _TRIM_EVERY: Final = 600.0
 _KEEP: Final = 7 * 24 * 3600.0
 _AHEAD: Final = 4
@@ -107,6 +109,9 @@ def run_staff(staff: Staff, say: Callable[[str], None]) -> int:
     """
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
+    # what goes by the thousand, messages and deliveries, has no cycles; looking for some among them is in vain
+    gc.freeze()
+    gc.set_threshold(_BETWEEN_COLLECTIONS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(staff, say))
 

@@ -17,6 +17,7 @@ from tamiz.effects import Effects, EndpointState, Stage
 from tamiz.errors import ModelRefused
 from tamiz.hosts.once import Once
 from tamiz.hosts.seams import Calling
+from tamiz.messages import Event
 from tamiz.models.fleet import Fleet
 from tamiz.store.base import Answers, Deferrals, Endpoints
 
@@ -96,6 +97,7 @@ class Worker:
         self._once = {name: Once() for name in stages if name in _ONCE}
         self._held: deque[KafkaDelivery] = deque()
         self._in_flight = 0
+        self._answered = 0  # calls whose answer is on its way to the brokers: after a crash they would be made again
         self._refused: ModelRefused | None = None
         self._stopping = asyncio.Event()
         self._deferred = asyncio.Event()
@@ -169,23 +171,27 @@ class Worker:
         if once is not None:
             for delivery in new:
                 once.add(delivery.event)
-        for delivery in batch:
-            self._bus.acknowledge(delivery)
+        self._bus.acknowledge_all(batch[0].group, batch)
         free.release()
 
     async def _apply(self, effects: Sequence[Effects]) -> None:
         """Have it all happen, and return when it has."""
         store = self._store
         waits: list[Awaitable[None]] = []
+        emitted: list[Event] = []
         for each in effects:
-            waits += [store.answers.record(event) for event in each.record]
-            waits += [store.endpoints.save(state) for state in each.endpoints]
-            waits += [store.deferrals.defer(deferred) for deferred in each.defer]
+            emitted += each.emit
+            if each.record:
+                waits += [store.answers.record(event) for event in each.record]
+            if each.endpoints:
+                waits += [store.endpoints.save(state) for state in each.endpoints]
+            if each.defer:
+                waits += [store.deferrals.defer(deferred) for deferred in each.defer]
         if waits:
             await asyncio.gather(*waits)
-        if any(each.defer for each in effects):
-            self._deferred.set()
-        await self._bus.publish([event for each in effects for event in each.emit])
+            if any(each.defer for each in effects):
+                self._deferred.set()
+        await self._bus.publish(emitted)
 
     async def _make_calls(self, calling: Calling) -> None:
         async with asyncio.TaskGroup() as calls:
@@ -199,7 +205,7 @@ class Worker:
         """Take up calls as long as there are places for them."""
         admitted: list[tuple[KafkaDelivery, Callable[[], Awaitable[Effects]] | Effects]] = []
         again = len(self._held)
-        while self._in_flight + len(admitted) < self._concurrency:
+        while self._may_call(len(admitted)):
             delivery: KafkaDelivery | None = None
             if again:
                 again -= 1
@@ -214,6 +220,11 @@ class Worker:
             else:
                 admitted.append((delivery, call))
         return admitted
+
+    def _may_call(self, more: int) -> bool:
+        """Tell whether one more call may be made besides `more` of them."""
+        in_flight = self._in_flight + more
+        return in_flight < self._concurrency and in_flight + self._answered < 2 * self._concurrency
 
     async def _room(self, calling: Calling) -> None:
         """Wait until a call may start that could not before."""
@@ -236,18 +247,18 @@ class Worker:
                 effects = await call()
         except ModelRefused as refused:
             self._refused = self._refused or refused
-            self._leave(delivery)
             if not self._stopping.is_set():
                 self.stop()  # other calls in flight may be answered, by another model
             return
+        finally:
+            self._in_flight -= 1
+            self._bus.nudge(delivery.group)
+        self._answered += 1
         await self._apply([effects])
         if effects.emit:
             self._once["generate"].add(delivery.event)
         self._bus.acknowledge(delivery)
-        self._leave(delivery)
-
-    def _leave(self, delivery: KafkaDelivery) -> None:
-        self._in_flight -= 1
+        self._answered -= 1
         self._bus.nudge(delivery.group)
 
     async def _bring_back(self) -> None:
