@@ -13,6 +13,7 @@ import msgspec
 from tamiz.errors import FailureKind, UnreadableMessage
 
 __all__ = [
+    "NO_TERMS",
     "READ_BY",
     "TOPIC_OF",
     "VERSION",
@@ -28,7 +29,9 @@ __all__ = [
     "Scored",
     "Source",
     "Terminal",
+    "Terms",
     "Topic",
+    "Usage",
     "ValidatedResponse",
     "decode",
     "encode",
@@ -73,9 +76,37 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     llm_answer: str
     score: float | None
     reason: str | None = None
+    reasons: tuple[str, ...] = ()
+    """What speaks against the answer, in plain words, the weightiest first."""
     attempt: int
     model: str
     latency_ms: float | None = None
+    completion: str | None = None
+    """Of a chat: the `choices` as the model's server gave them, as JSON."""
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """How a question is asked, where that is not as all others are."""
+
+    tenant: str = ""
+    """Whose it is; nothing of one tenant is another's to read or to reuse."""
+    threshold: float | None = None
+    """The least score in [0, 1] that is accepted; `None`: the policy's."""
+    model: str | None = None
+    """The one model that may be asked, as `--model` names it; `None`: as the settings have it."""
+    chat: str | None = None
+    """The body of a chat completion request, as JSON, that goes to the model in place of the rendered question."""
+
+
+NO_TERMS: Final = Terms()
+"""The terms of a question that has none of its own."""
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens, as servers counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -96,6 +127,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag_field="ty
     """Equal for identical questions; the record key of every topic."""
     created_at: float
     """When the question was submitted, in seconds since the epoch."""
+    terms: Terms | None = None
+    traceparent: str | None = None
+    """The trace that the submission belongs to, as W3C Trace Context writes it, where traces are kept."""
 
 
 class QuestionAsked(Message, frozen=True, kw_only=True, gc=False, tag="question_asked"):
@@ -116,6 +150,8 @@ class _Tried(Message, frozen=True, kw_only=True, gc=False):
     """Failed calls over all attempts; only retry raises it."""
     best: Scored | None = None
     """The best attempt judged so far."""
+    used: Usage | None = None
+    """Of a chat: tokens of the attempts before this one."""
 
 
 class LlmRequest(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_request"):
@@ -136,6 +172,8 @@ class LlmResponse(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_response
     latency_ms: float
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    completion: str | None = None
+    """See `Scored`."""
 
 
 class LlmError(_Tried, frozen=True, kw_only=True, gc=False, tag="llm_error"):
@@ -174,6 +212,8 @@ class ValidatedResponse(Message, frozen=True, kw_only=True, gc=False, tag="valid
     """The `message_id` whose model calls gave this answer."""
     refused: Scored | None = None
     """The last attempt, where it was refused and `answer` is an earlier, better one."""
+    used: Usage | None = None
+    """Of a chat: tokens of all attempts; `None` where no model was asked, or it did not count."""
 
     @property
     def outcome(self) -> Outcome:

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from tamiz.messages import Terms
+
 __all__ = ["Policy"]
 
 
@@ -16,6 +18,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How many answers to one question are judged before the best of them is kept as not accepted."""
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
+
+    def under(self, terms: Terms | None) -> "Policy":
+        """Give the policy for a question with these terms."""
+        if terms is None or terms.threshold is None:
+            return self
+        return msgspec.structs.replace(self, threshold=terms.threshold)
 
     def passes(self, score: float | None) -> bool:
         """Tell whether an answer with this score is accepted; `None` is an answer that could not be scored."""

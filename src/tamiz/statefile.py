@@ -14,7 +14,7 @@ from tamiz.errors import StateError
 
 __all__ = ["FORMAT", "StateFile", "read_only"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The version of the file's layout, kept in SQLite's `user_version`."""
 
 _APPLICATION_ID: Final = 0x74616D7A  # "tamz"
@@ -26,13 +26,14 @@ CREATE TABLE log (
 );
 CREATE TABLE questions (
     message_id TEXT PRIMARY KEY, trace_id TEXT NOT NULL, question_id TEXT, title TEXT NOT NULL, content TEXT NOT NULL,
-    best_answer TEXT, cache_key TEXT NOT NULL, created_at REAL NOT NULL
+    best_answer TEXT, cache_key TEXT NOT NULL, created_at REAL NOT NULL, tenant TEXT NOT NULL DEFAULT '', terms TEXT
 ) WITHOUT ROWID;
 CREATE TABLE outcomes (
     message_id TEXT PRIMARY KEY, cache_key TEXT NOT NULL, outcome TEXT NOT NULL, source TEXT, answer TEXT, score REAL,
     reason TEXT, kind TEXT, attempt INTEGER, attempts INTEGER NOT NULL, retries INTEGER NOT NULL, model TEXT,
-    latency_ms REAL, leader TEXT NOT NULL, finished_at REAL NOT NULL
+    latency_ms REAL, leader TEXT NOT NULL, finished_at REAL NOT NULL, reasons TEXT, completion TEXT
 ) WITHOUT ROWID;
+CREATE INDEX finished ON outcomes (finished_at);
 CREATE TABLE reusable (cache_key TEXT PRIMARY KEY, message_id TEXT NOT NULL, score REAL) WITHOUT ROWID;
 CREATE TABLE reusable_soon (seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, message_id TEXT NOT NULL);
 CREATE INDEX failed ON outcomes (kind) WHERE outcome = 'failed';
@@ -59,6 +60,15 @@ CREATE TABLE usage (
     model TEXT PRIMARY KEY, calls INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
+
+_FROM_1: Final = """
+ALTER TABLE questions ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
+ALTER TABLE questions ADD COLUMN terms TEXT;
+ALTER TABLE outcomes ADD COLUMN reasons TEXT;
+ALTER TABLE outcomes ADD COLUMN completion TEXT;
+CREATE INDEX finished ON outcomes (finished_at);
+"""
+"""What makes a file of format 1 one of format 2."""
 
 _DISK_FULL: Final = frozenset(
     {
@@ -260,6 +270,8 @@ def _connect(path: str) -> sqlite3.Connection:
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
                 f"{_SCHEMA} COMMIT;"
             )
+        elif found == 1:
+            db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {_FROM_1} COMMIT;")
     except sqlite3.Error as error:
         db.close()
         raise _cannot_open(path, error) from error
@@ -320,8 +332,10 @@ def read_only(path: str) -> sqlite3.Connection:
     except StateError:
         db.close()
         raise
-    if found == 0:
+    if found in {0, 1}:
         db.close()
+        if found:
+            raise StateError(f"the state file {path} is an older tamiz's: the next `tamiz run` on it makes it new")
         raise StateError(f"the state file {path} is empty: run `tamiz run` first")
     return db
 

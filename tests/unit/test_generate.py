@@ -88,7 +88,7 @@ def test_a_real_model_never_sees_the_reference(request: LlmRequest, make: type[_
     at_once(generate(model).handle(request))
     (prompt,) = model.prompts
     assert MARK not in repr(prompt)
-    assert prompt.__struct_fields__ == ("text", "attempt", "seed")
+    assert prompt.__struct_fields__ == ("text", "attempt", "seed", "chat", "hint")
 
 
 @given(TEXTS, TEXTS, st.none() | TEXTS, st.none() | TEXTS)

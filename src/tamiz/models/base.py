@@ -17,6 +17,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """Which answer to this question is wanted, from 1; a model may vary its sampling with it."""
     seed: int
     """Differs between attempts, equal in a repeated run; for servers that take one."""
+    chat: str | None = None
+    """A chat completion request, as JSON, that is asked in place of `text`; that is what its user said last."""
+    hint: str = ""
+    """What to add to the chat, from the second attempt on; `text` has it already."""
 
 
 class RateLimit(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +41,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """The model that answered, as its server names it."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    completion: str | None = None
+    """Of a chat: the `choices` as the server gave them, as JSON."""
     limits: tuple[RateLimit, ...] = ()
 
 

@@ -4,6 +4,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from tamiz.chat import CUT
 from tamiz.errors import Failed, FailureKind
 from tamiz.models.base import RateLimit, Reply
 from tamiz.models.classify import is_error_text
@@ -14,6 +15,9 @@ __all__ = ["ErrorObject", "check", "plain", "reply_of"]
 class _Message(msgspec.Struct, gc=False):
     content: str | None = None
     refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -34,7 +38,12 @@ class _Completion(msgspec.Struct, gc=False):
     error: Any = None
 
 
+class _Choices(msgspec.Struct, gc=False):
+    choices: msgspec.Raw
+
+
 _decoder: Final = msgspec.json.Decoder(_Completion)
+_choices: Final = msgspec.json.Decoder(_Choices)
 _unreadable: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -57,11 +66,12 @@ _WITHHELD: Final = frozenset(
     {"content_filter", "safety", "image_safety", "recitation", "blocklist", "prohibited_content", "spii", "refusal"}
 )
 """Finish reasons of an answer that a filter keeps back; those after the first are Google's, the last is Anthropic's."""
-_CUT: Final = frozenset({"length", "max_tokens"})
 
 
-def reply_of(data: bytes, model: str, limits: tuple[RateLimit, ...] = ()) -> Reply:
+def reply_of(data: bytes, model: str, limits: tuple[RateLimit, ...] = (), *, chat: bool = False) -> Reply:
     """Give the answer in the body of a 200 response; `model` names it where the server does not.
+
+    The answer of a `chat` may be a call of a tool, whose text is its JSON, and be cut off where the request says so.
 
     Raises `Failed` where the body holds no answer, with what it holds instead, and `ErrorObject` where it is an error.
     """
@@ -74,7 +84,7 @@ def reply_of(data: bytes, model: str, limits: tuple[RateLimit, ...] = ()) -> Rep
     choice = done.choices[0]
     usage = done.usage or _Usage()
     try:
-        text = check(choice.message.content, choice.finish_reason, choice.message.refusal)
+        text = (_chat_text if chat else _text)(choice)
     except Failed as failed:
         failed.tokens = (usage.prompt_tokens or 0) + (usage.completion_tokens or 0) if done.usage else None
         raise
@@ -83,8 +93,21 @@ def reply_of(data: bytes, model: str, limits: tuple[RateLimit, ...] = ()) -> Rep
         model=done.model or model,
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
+        completion=bytes(_choices.decode(data).choices).decode() if chat else None,
         limits=limits,
     )
+
+
+def _text(choice: _Choice) -> str:
+    return check(choice.message.content, choice.finish_reason, choice.message.refusal)
+
+
+def _chat_text(choice: _Choice) -> str:
+    message = choice.message
+    if calls := message.tool_calls or message.function_call or message.audio:
+        return msgspec.json.encode(calls).decode()
+    finish = choice.finish_reason
+    return check(message.content, None if (finish or "").lower() in CUT else finish, message.refusal)
 
 
 def check(content: str | None, finish_reason: str | None, refusal: object = None) -> str:
@@ -97,7 +120,7 @@ def check(content: str | None, finish_reason: str | None, refusal: object = None
     finish = (finish_reason or "").lower()
     if finish in _WITHHELD:
         raise Failed(_REFUSED, f"the answer was withheld by a content filter (finish_reason {finish_reason})")
-    if finish in _CUT:
+    if finish in CUT:
         raise Failed(_CUT_OFF, f"the answer was cut off at max_tokens (finish_reason {finish_reason})")
     if finish == "error":
         raise Failed(_RUBBISH, "the server failed while it answered (finish_reason error)")

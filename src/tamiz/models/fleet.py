@@ -60,13 +60,14 @@ class Fleet:
         for endpoint in self.endpoints:
             endpoint.share(known.get(endpoint.name))
 
-    def admit(self, attempt: int, retry: int, avoid: str = "") -> Ticket | None:
+    def admit(self, attempt: int, retry: int, avoid: str = "", only: str | None = None) -> Ticket | None:
         """Take a place for call `retry` (from 0) of an attempt (from 1); `None` where it has to wait.
 
-        `avoid` is the endpoint that failed just before, which is asked only where no other may be. Raises `GaveUp`
-        where the lane has been down for longer than is to be waited and no call is in flight anywhere.
+        `avoid` is the endpoint that failed just before, which is asked only where no other may be. `only` names the one
+        that may be asked, where that is not for the lanes to say; likewise below. Raises `GaveUp` where the lane has
+        been down for longer than is to be waited and no call is in flight anywhere.
         """
-        lane = self._lane(attempt)
+        lane = self._lane(attempt, only)
         if self._is_hopeless(lane):
             raise GaveUp(_why(lane, self._clock.time()))
         turn = retry % len(lane)
@@ -76,9 +77,9 @@ class Fleet:
             return (endpoint, endpoint.start()) if endpoint.room() > 0 else None
         return None
 
-    def opens_at(self, attempt: int) -> float | None:
+    def opens_at(self, attempt: int, only: str | None = None) -> float | None:
         """Give when a call of this attempt may be tried again, `None` where its lane is not blocked."""
-        lane = self._lane(attempt)
+        lane = self._lane(attempt, only)
         if any(not endpoint.blocked for endpoint in lane):
             return None
         times = [time for endpoint in lane if (time := endpoint.opens_at()) is not None]
@@ -102,12 +103,12 @@ class Fleet:
         times = [time for endpoint in self.endpoints if (time := endpoint.opens_at()) is not None]
         return min([*times, *(time for lane in self._lanes for time in self._giving_up(lane))], default=None)
 
-    def untried(self, attempt: int, retry: int, failed: str) -> bool:
+    def untried(self, attempt: int, retry: int, failed: str, only: str | None = None) -> bool:
         """Tell whether call `retry` can go at once to another endpoint than the one that failed.
 
         That is where this round of the lane has an endpoint left that was not asked and is not blocked.
         """
-        lane = self._lane(attempt)
+        lane = self._lane(attempt, only)
         turn = retry % len(lane)
         return turn != 0 and any(endpoint.name != failed and not endpoint.blocked for endpoint in lane[turn:])
 
@@ -116,7 +117,9 @@ class Fleet:
         for endpoint in self.endpoints:
             await endpoint.model.close()
 
-    def _lane(self, attempt: int) -> tuple[Endpoint, ...]:
+    def _lane(self, attempt: int, only: str | None) -> tuple[Endpoint, ...]:
+        if only is not None and (named := tuple(each for each in self.endpoints if each.name == only)):
+            return named
         return self._first if attempt == 1 else self._later
 
     def _is_hopeless(self, lane: Sequence[Endpoint]) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Protocol
 
+from tamiz.chat import CUT, choices_of, for_model, only_text
 from tamiz.clock import Clock, SystemClock
 from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
 from tamiz.models.base import Prompt, Reply
@@ -105,17 +106,27 @@ class LocalModel:
             server.handle_chat_completions(self._body(prompt), answer.take)
         except (RuntimeError, ValueError) as error:
             raise Failed(FailureKind.INVALID, f"llama.cpp refused the question: {shorten(str(error))}") from error
-        return answer.reply(self._path.stem)
+        return answer.reply(self._path.stem, chat=prompt.chat is not None)
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
         first = prompt.attempt == 1
-        system = [{"role": "system", "content": self._system}] if self._system else []
-        return {
+        sampling = {"temperature": 0.0 if first else 0.8, "seed": prompt.seed & _SEED_MASK}
+        if prompt.chat is not None:
+            only_text(prompt.chat, self.name, more=frozenset({"stop"}))
+            body = for_model(prompt.chat, self.name, prompt.hint, sampling)
+            body["max_tokens"] = body.pop("max_completion_tokens", None) or body.get("max_tokens") or self._max_tokens
+            del body["model"]
+        else:
+            system = [{"role": "system", "content": self._system}] if self._system else []
             # A lone surrogate is no text that llama.cpp takes.
-            "messages": [*system, {"role": "user", "content": prompt.text.encode(errors="replace").decode()}],
-            "max_tokens": self._max_tokens,
-            "temperature": 0.0 if first else 0.8,
-            "seed": prompt.seed & _SEED_MASK,
+            text = prompt.text.encode(errors="replace").decode()
+            body = {
+                "messages": [*system, {"role": "user", "content": text}],
+                "max_tokens": self._max_tokens,
+                **sampling,
+            }
+        return {
+            **body,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -186,8 +197,8 @@ class _Answer:
         self._usage = chunk.get("usage") or self._usage
         return self.is_over() and self._finish is None
 
-    def reply(self, model: str) -> Reply:
-        """Give the whole answer.
+    def reply(self, model: str, *, chat: bool) -> Reply:
+        """Give the whole answer; that of a chat may be cut off where the request says so.
 
         Raises `Failed` where there is none.
         """
@@ -200,11 +211,14 @@ class _Answer:
             if self._clock.monotonic() > self._deadline:
                 raise Failed(FailureKind.TIMEOUT, f"no whole answer from {model} in {self._timeout:g} s")
             raise Failed(FailureKind.OVERLOAD, f"{model} stopped in the middle of its answer")
+        cut = chat and self._finish in CUT
+        text = check("".join(self._parts), None if cut else self._finish)
         return Reply(
-            text=check("".join(self._parts), self._finish),
+            text=text,
             model=model,
             prompt_tokens=self._usage.get("prompt_tokens"),
             completion_tokens=self._usage.get("completion_tokens"),
+            completion=choices_of(text, self._finish) if chat else None,
         )
 
 

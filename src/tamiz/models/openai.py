@@ -6,12 +6,13 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from tamiz.chat import for_model
 from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, ModelRefused, Sign, UsageError
 from tamiz.identity import digest
@@ -133,7 +134,7 @@ class OpenAIModel:
                 data = self._encode(self._body(prompt))
             except UnicodeEncodeError:
                 raise Failed(FailureKind.INVALID, "the question is not valid Unicode") from None
-            said, headers = await self._post(data)
+            said, headers = await self._post(data, chat=prompt.chat is not None)
             if isinstance(said, Reply):
                 return said
             if said.codes & _UNSUPPORTED and said.param in _OPTIONAL and said.param not in without:
@@ -174,10 +175,24 @@ class OpenAIModel:
         if session is not None:
             await session.close()
 
-    def _body(self, prompt: Prompt) -> _Body:
+    def _body(self, prompt: Prompt) -> _Body | dict[str, Any]:
+        return self._plain(prompt) if prompt.chat is None else self._chat(prompt, prompt.chat)
+
+    def _chat(self, prompt: Prompt, chat: str) -> dict[str, Any]:
+        sampling: dict[str, Any] = {}
+        if prompt.attempt > 1:
+            sampling = {"temperature": _temperature(prompt), "seed": prompt.seed & _SEED_MASK}
+        return for_model(
+            chat,
+            self._model,
+            prompt.hint,
+            {name: value for name, value in sampling.items() if name not in self._without},
+        )
+
+    def _plain(self, prompt: Prompt) -> _Body:
         body = _Body(self._model, (*self._system, _Message("user", prompt.text)), self._max_tokens)
         if prompt.attempt > 1:
-            body.temperature = min(1.0, round(0.5 + 0.1 * prompt.attempt, 1))
+            body.temperature = _temperature(prompt)
             body.seed = prompt.seed & _SEED_MASK
         for field in self._without:
             if field == "max_tokens":  # newer servers want it by another name
@@ -195,7 +210,7 @@ class OpenAIModel:
         )
         return self._session
 
-    async def _post(self, data: bytes) -> tuple[Reply | Said, Mapping[str, str]]:
+    async def _post(self, data: bytes, *, chat: bool) -> tuple[Reply | Said, Mapping[str, str]]:
         """Give the server's answer, or what it says instead of one, and the headers.
 
         Raises `Failed` where it says nothing that can be understood.
@@ -210,7 +225,8 @@ class OpenAIModel:
                     return await self._said(response), response.headers
                 body = await self._read(response)
                 try:
-                    return self._clean(reply_of(body, self._model, self._limits(response.headers))), response.headers
+                    reply = reply_of(body, self._model, self._limits(response.headers), chat=chat)
+                    return self._clean(reply), response.headers
                 except ErrorObject as error:
                     return read(_OK, error.body), response.headers
                 except Failed as failed:
@@ -291,12 +307,19 @@ class OpenAIModel:
     def _clean(self, reply: Reply) -> Reply:
         """Take the key out of an answer that repeats it, before it is kept anywhere."""
         text, model = self._scrub(reply.text), self._scrub(reply.model)
-        unchanged = text == reply.text and model == reply.model
-        return reply if unchanged else msgspec.structs.replace(reply, text=text, model=model)
+        completion = None if reply.completion is None else self._scrub(reply.completion)
+        if text == reply.text and model == reply.model and completion == reply.completion:
+            return reply
+        return msgspec.structs.replace(reply, text=text, model=model, completion=completion)
 
     def _scrub(self, text: str) -> str:
         # a shorter one is no secret but a word that stands for none, and may be a word of the answer
         return text.replace(self._key, "***") if len(self._key) >= _SHORTEST_SECRET else text
+
+
+def _temperature(prompt: Prompt) -> float:
+    """Give one that rises with the attempts."""
+    return min(1.0, round(0.5 + 0.1 * prompt.attempt, 1))
 
 
 def _sign(status: int, verdict: FailureKind) -> Sign:

@@ -2,7 +2,7 @@
 
 from typing import TypedDict
 
-from tamiz.messages import LlmError, LlmRequest, LlmResponse, Message, Scored
+from tamiz.messages import LlmError, LlmRequest, LlmResponse, Message, Scored, Terms, Usage
 
 __all__ = ["QuestionFields", "TriedFields", "question_of", "tried_of"]
 
@@ -18,6 +18,8 @@ class QuestionFields(TypedDict):
     best_answer: str | None
     cache_key: str
     created_at: float
+    terms: Terms | None
+    traceparent: str | None
 
 
 class TriedFields(QuestionFields):
@@ -28,6 +30,7 @@ class TriedFields(QuestionFields):
     deferrals: int
     retries: int
     best: Scored | None
+    used: Usage | None
 
 
 def question_of(event: Message) -> QuestionFields:
@@ -41,6 +44,8 @@ def question_of(event: Message) -> QuestionFields:
         "best_answer": event.best_answer,
         "cache_key": event.cache_key,
         "created_at": event.created_at,
+        "terms": event.terms,
+        "traceparent": event.traceparent,
     }
 
 
@@ -55,9 +60,12 @@ def tried_of(event: LlmRequest | LlmResponse | LlmError) -> TriedFields:
         "best_answer": event.best_answer,
         "cache_key": event.cache_key,
         "created_at": event.created_at,
+        "terms": event.terms,
+        "traceparent": event.traceparent,
         "attempt": event.attempt,
         "retry": event.retry,
         "deferrals": event.deferrals,
         "retries": event.retries,
         "best": event.best,
+        "used": event.used,
     }

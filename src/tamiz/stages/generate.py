@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Final
 
+from tamiz.chat import only_text
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
 from tamiz.errors import Failed, Sign
@@ -85,10 +86,11 @@ class Generate:
         """
         if not isinstance(event, LlmRequest):
             return Effects()
-        ticket = self._fleet.admit(event.attempt, event.retry, event.avoid)
+        only = _only(event)
+        ticket = self._fleet.admit(event.attempt, event.retry, event.avoid, only)
         if ticket is not None:
             return lambda: self._call(event, ticket)
-        due = self._fleet.opens_at(event.attempt)
+        due = self._fleet.opens_at(event.attempt, only)
         return None if due is None else Effects(defer=(Deferred(event, due),))
 
     async def handle(self, event: Event) -> Effects:
@@ -118,7 +120,7 @@ class Generate:
                 kind=failed.kind,
                 reason=failed.reason,
                 # of several endpoints the first that opens counts, whatever this one said of itself
-                retry_at=self._fleet.opens_at(event.attempt) if outage else failed.retry_at,
+                retry_at=self._fleet.opens_at(event.attempt, _only(event)) if outage else failed.retry_at,
                 outage=outage,
                 model=endpoint.name,
                 latency_ms=self._since(started),
@@ -145,16 +147,21 @@ class Generate:
                 latency_ms=self._since(started),
                 prompt_tokens=reply.prompt_tokens,
                 completion_tokens=reply.completion_tokens,
+                completion=reply.completion,
             )
         changed = () if endpoint.state is before else (endpoint.state,)
         return Effects(emit=(outcome,), endpoints=changed)
 
     async def _ask(self, endpoint: Endpoint, event: LlmRequest, text: str) -> Reply:
         model = endpoint.model
+        chat = None if event.terms is None else event.terms.chat
         if isinstance(model, Simulator):
+            if chat is not None:
+                only_text(chat, model.name)
             unhinted = self._render(event.title, event.content)
             return await model.simulate(unhinted, event.best_answer, event.attempt, event.retry)
-        return await model.ask(Prompt(text=text, attempt=event.attempt, seed=self._seed_of(event)))
+        seed, hint = self._seed_of(event), _hint(event)
+        return await model.ask(Prompt(text=text, attempt=event.attempt, seed=seed, chat=chat, hint=hint))
 
     def _learn(self, event: LlmRequest, text: str, prompt_tokens: int, completion_tokens: int) -> None:
         lane = event.attempt > 1
@@ -162,8 +169,9 @@ class Generate:
         self._longest[lane] = max(self._longest[lane], completion_tokens)
 
     def _text(self, event: LlmRequest) -> str:
-        text = self._render(event.title, event.content)
-        return text if event.attempt == 1 else text + _HINT.format(attempt=event.attempt)
+        if event.terms is not None and event.terms.chat is not None:
+            return event.terms.chat + _hint(event)
+        return self._render(event.title, event.content) + _hint(event)
 
     def _since(self, started: float) -> float:
         return round((self._clock.monotonic() - started) * 1000, 3)
@@ -172,3 +180,11 @@ class Generate:
         """Give a seed that differs between questions and attempts, in the 31 bits that every server takes."""
         identity = f"{self._seed}/{event.cache_key}/{event.attempt}"
         return int.from_bytes(blake2b(identity.encode(), digest_size=4).digest()) & 0x7FFFFFFF
+
+
+def _hint(event: LlmRequest) -> str:
+    return "" if event.attempt == 1 else _HINT.format(attempt=event.attempt)
+
+
+def _only(event: LlmRequest) -> str | None:
+    return None if event.terms is None else event.terms.model

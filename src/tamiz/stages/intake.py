@@ -47,7 +47,7 @@ class Intake:
                 return await self._let_in(event)
             case RegenerationRequest():
                 request = LlmRequest(
-                    **question_of(event), attempt=event.attempt, retries=event.retries, best=event.best
+                    **question_of(event), attempt=event.attempt, retries=event.retries, best=event.best, used=event.used
                 )
                 return Effects(emit=(request,))
             case ValidatedResponse() | DeadLetter():
@@ -56,11 +56,12 @@ class Intake:
                 return Effects()
 
     async def _let_in(self, asked: QuestionAsked) -> Effects:
+        policy = self._policy.under(asked.terms)
         known = self._cache.get(asked.cache_key)
-        if known is not None and self._policy.passes(known.score):
+        if known is not None and policy.passes(known.score):
             return Effects(emit=(_reuse(asked, known, Source.CACHE),))
         known = await self._answers.reusable(asked.cache_key)
-        if known is not None and self._policy.passes(known.score):
+        if known is not None and policy.passes(known.score):
             self._cache.put(asked.cache_key, known)
             return Effects(emit=(_reuse(asked, known, Source.STORE),))
         if await self._claims.claim(asked):

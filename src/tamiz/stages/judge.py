@@ -3,7 +3,7 @@
 import msgspec
 
 from tamiz.effects import Effects
-from tamiz.messages import READ_BY, Event, LlmResponse, RegenerationRequest, Scored, Source, ValidatedResponse
+from tamiz.messages import READ_BY, Event, LlmResponse, RegenerationRequest, Scored, Source, Usage, ValidatedResponse
 from tamiz.policy import Policy
 from tamiz.scoring import Scorer
 from tamiz.stages.carry import question_of
@@ -74,15 +74,21 @@ class Judge:
             attempt=event.attempt,
             model=event.model,
             latency_ms=event.latency_ms,
+            completion=event.completion,
         )
-        match judge(scored, event.best, self._policy):
+        match judge(scored, event.best, self._policy.under(event.terms)):
             case Accept(answer):
                 return _end(event, answer, accepted=True)
             case Exhaust(best):
                 return _end(event, best, accepted=False, refused=scored)
             case Regenerate(best):
                 return RegenerationRequest(
-                    **question_of(event), attempt=event.attempt + 1, retries=event.retries, best=best, refused=scored
+                    **question_of(event),
+                    attempt=event.attempt + 1,
+                    retries=event.retries,
+                    best=best,
+                    refused=scored,
+                    used=_used(event),
                 )
 
 
@@ -96,4 +102,13 @@ def _end(event: LlmResponse, answer: Scored, *, accepted: bool, refused: Scored 
         retries=event.retries,
         leader=event.message_id,
         refused=refused,
+        used=_used(event),
     )
+
+
+def _used(event: LlmResponse) -> Usage | None:
+    """Give what all attempts so far used, where that is wanted and known."""
+    if event.terms is None or event.terms.chat is None or event.prompt_tokens is None:
+        return event.used
+    before = event.used or Usage()
+    return Usage(before.prompt_tokens + event.prompt_tokens, before.completion_tokens + (event.completion_tokens or 0))

@@ -77,7 +77,8 @@ class Retry:
         failures = again.retry - again.deferrals
         if failures > self._retries:
             return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
-        if self._fleet is not None and self._fleet.untried(again.attempt, again.retry, event.model):
+        only = None if event.terms is None else event.terms.model
+        if self._fleet is not None and self._fleet.untried(again.attempt, again.retry, event.model, only):
             return Effects(emit=(msgspec.structs.replace(again, avoid=event.model),))
         return Effects(defer=(Deferred(again, self._due(event, again)),))
 

@@ -19,7 +19,7 @@ from tamiz.messages import (
 )
 from tamiz.store.mongo.batched import Batched
 from tamiz.store.mongo.connection import Connection, Document, insert_new
-from tamiz.store.mongo.rows import failed_row, outcome_row, question_row, refused_row
+from tamiz.store.mongo.rows import failed_row, outcome_row, question_row, refused_row, scored_of_row
 
 __all__ = ["MongoAnswers"]
 
@@ -27,7 +27,9 @@ _KNOWN: Final = 50_000
 """Questions that are known to be in the database, so that they are not sent there again."""
 _AT_ONCE: Final = 3
 
-_SCORED: Final = dict.fromkeys(("cache_key", "llm_answer", "score", "reason", "attempt", "model", "latency_ms"), 1)
+_SCORED: Final = dict.fromkeys(
+    ("cache_key", "llm_answer", "score", "reason", "attempt", "model", "latency_ms", "reasons", "completion"), 1
+)
 
 
 class MongoAnswers:
@@ -104,7 +106,7 @@ class MongoAnswers:
             known = best.get(row["cache_key"])
             if known is None or _rank(row) > _rank(known):
                 best[row["cache_key"]] = row
-        return [_scored(best[key]) if key in best else None for key in keys]
+        return [scored_of_row(best[key]) if key in best else None for key in keys]
 
     def _inserting(self, name: str) -> Batched[Document, None]:
         async def insert(documents: list[Document]) -> list[None]:
@@ -116,14 +118,3 @@ class MongoAnswers:
 
 def _rank(row: Document) -> tuple[bool, float]:
     return row["score"] is not None, row["score"] or 0.0
-
-
-def _scored(row: Document) -> Scored:
-    return Scored(
-        llm_answer=row["llm_answer"],
-        score=row["score"],
-        reason=row["reason"],
-        attempt=row["attempt"],
-        model=row["model"],
-        latency_ms=row["latency_ms"],
-    )

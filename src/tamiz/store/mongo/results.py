@@ -1,9 +1,12 @@
 """What became of a run's questions, for whoever waits for all of them."""
 
+from collections.abc import Sequence
 from typing import Final
 
+from tamiz.messages import Terminal
 from tamiz.store.lives import Finished
 from tamiz.store.mongo.connection import Connection, Document, put
+from tamiz.store.mongo.rows import terminal_of_row
 
 __all__ = ["FINISHED", "MongoResults", "finished_of"]
 
@@ -37,6 +40,12 @@ class MongoResults:
         where = {"_id": {"$gte": first_id, "$lte": last_id}}
         rows = await self._connection.run(lambda: answers.find(where, FINISHED).to_list())
         return {row["_id"]: finished_of(row) for row in rows}
+
+    async def outcomes(self, message_ids: Sequence[str]) -> list[Terminal]:
+        """Give the outcomes of those of these submissions that have one."""
+        answers = self._connection.database.answers
+        rows = await self._connection.run(lambda: answers.find({"_id": {"$in": list(message_ids)}}).to_list())
+        return [terminal_of_row(row) for row in rows]
 
     async def ended(self, first_id: str, last_id: str) -> int:
         """Count the outcomes of these submissions."""

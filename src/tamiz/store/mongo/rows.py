@@ -6,6 +6,7 @@ import msgspec
 
 from tamiz.errors import StateError
 from tamiz.messages import (
+    NO_TERMS,
     DeadLetter,
     LlmError,
     LlmRequest,
@@ -16,10 +17,12 @@ from tamiz.messages import (
     Scored,
     Source,
     Terminal,
+    Usage,
     ValidatedResponse,
     decode,
 )
 from tamiz.store.mongo.connection import Document
+from tamiz.store.texts import terms_of, terms_text
 
 __all__ = [
     "deferred_of",
@@ -29,6 +32,8 @@ __all__ = [
     "question_of_row",
     "question_row",
     "refused_row",
+    "scored_of_row",
+    "terminal_of_row",
 ]
 
 _MOST: Final = 2**63 - 1
@@ -56,12 +61,57 @@ def question_row(event: Message) -> Document:
         "best_answer": event.best_answer,
         "cache_key": event.cache_key,
         "created_at": event.created_at,
+        "tenant": (event.terms or NO_TERMS).tenant,
+        "terms": terms_text(event.terms),
     }
 
 
 def question_of_row(row: Document) -> QuestionAsked:
     """Give the question that `question_row` or `outcome_row` was made of."""
-    return QuestionAsked(message_id=row["_id"], **{name: row[name] for name in _QUESTION})
+    fields = {name: row[name] for name in _QUESTION}
+    return QuestionAsked(message_id=row["_id"], **fields, terms=terms_of(row.get("terms")))
+
+
+def scored_of_row(row: Document) -> Scored:
+    """Give the answer of a document that `outcome_row` made of a `ValidatedResponse`."""
+    return Scored(
+        llm_answer=row["llm_answer"],
+        score=row["score"],
+        reason=row["reason"],
+        reasons=tuple(row.get("reasons") or ()),
+        attempt=row["attempt"],
+        model=row["model"],
+        latency_ms=row["latency_ms"],
+        completion=row.get("completion"),
+    )
+
+
+def terminal_of_row(row: Document) -> Terminal:
+    """Give the outcome that `outcome_row` was made of; of a dead letter without its best attempt and its record."""
+    asked = msgspec.structs.asdict(question_of_row(row))
+    source = None if row["source"] is None else Source(row["source"])
+    if row["outcome"] == Outcome.FAILED:
+        return DeadLetter(
+            **asked,
+            kind=row["kind"],
+            reason=row["reason"] or "",
+            source=source,
+            attempts=row["attempts"],
+            retries=row["retries"],
+            model=row["model"],
+            leader=row["leader"],
+        )
+    used = row.get("used")
+    return ValidatedResponse(
+        **asked,
+        accepted=row["accepted"],
+        answer=scored_of_row(row),
+        source=source or Source.MODEL,
+        attempts=row["attempts"],
+        retries=row["retries"],
+        leader=row["leader"],
+        used=None if used is None else Usage(*used),
+    )
 
 
 def outcome_row(event: Terminal, now: float) -> Document:
@@ -138,6 +188,9 @@ def _validated(event: ValidatedResponse) -> Document:
         "attempt": _counted(answer.attempt),
         "model": answer.model,
         "latency_ms": answer.latency_ms if event.source is Source.MODEL else None,
+        "reasons": list(answer.reasons),
+        "completion": answer.completion,
+        "used": None if event.used is None else [*map(_counted, msgspec.structs.astuple(event.used))],
     }
 
 

@@ -47,6 +47,8 @@ class MongoStore:
             await database.answers.create_index(
                 [("kind", 1), ("_id", 1)], name="failed", partialFilterExpression={"outcome": "failed"}
             )
+            await database.answers.create_index([("finished_at", -1)], name="finished")
+            await database.answers.create_index([("tenant", 1), ("_id", 1)], name="of_tenant")
             await database.questions.create_index("question_id", name="by_id")
             await database.attempts.create_index(
                 [("message_id", 1), ("attempt", 1), ("retry", 1), ("result", 1)], name="once", unique=True

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from tamiz.clock import Clock
 from tamiz.messages import (
+    NO_TERMS,
     DeadLetter,
     Event,
     LlmError,
@@ -16,12 +17,13 @@ from tamiz.messages import (
     ValidatedResponse,
 )
 from tamiz.statefile import StateFile
+from tamiz.store.texts import reasons_of, reasons_text, terms_text
 
 __all__ = ["SqliteAnswers"]
 
 _INSERTS: Final = {
     table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
-    for table, columns in (("questions", 8), ("outcomes", 15), ("attempts", 10), ("reusable_soon", 3))
+    for table, columns in (("questions", 10), ("outcomes", 17), ("attempts", 10), ("reusable_soon", 3))
 }
 
 _INDEXED_AT_ONCE: Final = 4096
@@ -30,7 +32,7 @@ _INDEXED_AT_ONCE: Final = 4096
 Their keys are random, so each would dirty a page of its own in the index; a few thousand in sorted order share them.
 """
 
-_COLUMNS: Final = "answer, outcomes.score, reason, attempt, model, latency_ms"
+_COLUMNS: Final = "answer, outcomes.score, reason, attempt, model, latency_ms, reasons, completion"
 _INDEXED: Final = f"SELECT {_COLUMNS} FROM reusable JOIN outcomes USING (message_id) WHERE reusable.cache_key = ?"  # noqa: S608
 _ANYWHERE: Final = (
     f"SELECT {_COLUMNS} FROM (SELECT message_id FROM reusable WHERE cache_key = ?1 "  # noqa: S608
@@ -93,9 +95,16 @@ class SqliteAnswers:
         row = self._state.execute(query, (cache_key,)).fetchone()
         if row is None:
             return None
-        answer, score, reason, attempt, model, latency_ms = row
+        answer, score, reason, attempt, model, latency_ms, reasons, completion = row
         return Scored(
-            llm_answer=answer, score=score, reason=reason, attempt=attempt, model=model, latency_ms=latency_ms
+            llm_answer=answer,
+            score=score,
+            reason=reason,
+            reasons=reasons_of(reasons),
+            attempt=attempt,
+            model=model,
+            latency_ms=latency_ms,
+            completion=completion,
         )
 
     async def unknown(self, message_ids: Sequence[str]) -> set[str]:
@@ -129,6 +138,8 @@ class SqliteAnswers:
                 event.best_answer,
                 event.cache_key,
                 event.created_at,
+                (event.terms or NO_TERMS).tenant,
+                terms_text(event.terms),
             )
         )
 
@@ -156,6 +167,8 @@ class SqliteAnswers:
                 answer.latency_ms if called else None,
                 event.leader,
                 self._clock.time(),
+                reasons_text(answer.reasons),
+                answer.completion,
             )
         )
 
@@ -177,6 +190,8 @@ class SqliteAnswers:
                 None,
                 event.leader,
                 self._clock.time(),
+                None,
+                None,
             )
         )
 

@@ -9,6 +9,7 @@ from tamiz.messages import QuestionAsked
 from tamiz.statefile import StateFile
 from tamiz.store.lives import Replayed
 from tamiz.store.sqlite.deferrals import SqliteDeferrals
+from tamiz.store.texts import terms_of
 
 __all__ = ["Replayed", "replay"]
 
@@ -23,6 +24,7 @@ _FIELDS: Final = (
     "best_answer",
     "cache_key",
     "created_at",
+    "terms",
 )
 _QUESTIONS: Final = (
     f"SELECT source, {', '.join('questions.' + name for name in _FIELDS)} "  # noqa: S608 - the names above
@@ -44,7 +46,8 @@ async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Re
         marks = ", ".join("?" * len(chunk))
         back = []
         for source, *values in state.execute(f"{_QUESTIONS} ({marks})", chunk):
-            question = QuestionAsked(**dict(zip(_FIELDS, values, strict=True)))
+            *fields, terms = values
+            question = QuestionAsked(**dict(zip(_FIELDS[:-1], fields, strict=True)), terms=terms_of(terms))
             if source is None:  # nobody ever asked it
                 replayed.no_questions += 1
             elif not question.message_id.startswith(settings):
