@@ -48,8 +48,21 @@ _OUTCOME: Final = (
     "latency_ms",
     "leader",
     "finished_at",
+    "reasons",
+    "completion",
 )
-_QUESTION: Final = ("_id", "trace_id", "question_id", "title", "content", "best_answer", "cache_key", "created_at")
+_QUESTION: Final = (
+    "_id",
+    "trace_id",
+    "question_id",
+    "title",
+    "content",
+    "best_answer",
+    "cache_key",
+    "created_at",
+    "tenant",
+    "terms",
+)
 _ATTEMPT: Final = ("message_id", "attempt", "retry", "result", "answer", "score", "reason", "model", "latency_ms", "at")
 
 

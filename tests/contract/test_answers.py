@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from manual_clock import EPOCH
 from stores import Harness, Maker, Mongo, SqliteIndexing, SqliteInMemory, SqliteOnFile, maker
 from strategies import SCORES, asked, dead, failed, requested, responded, scored, validated
-from tamiz.messages import Event, RegenerationRequest, Scored, Source
+from tamiz.messages import Event, RegenerationRequest, Scored, Source, Terms
 
 KEYS: Final = ("a", "b", "c", "d", "e")
 
@@ -188,6 +188,7 @@ def test_an_answer_is_kept_whole(on: Harness) -> None:
         "k1": scored(0.7, 2, "ñ ½ \U0001f600\n", latency_ms=12.5),
         "k2": scored(None, 1, "8"),
         "k3": scored(1.0, text="x" * 100_000),
+        "k4": scored(0.9, reasons=("refusal: 'as an AI'", "ñ"), completion='[{"index":0}]'),
     }
     record(on, *(validated(f"m-{key}", key, answer=answer) for key, answer in answers.items()))
     for _ in range(3):
@@ -226,6 +227,7 @@ EVENTS: Final[list[Event]] = [
     validated(accepted=False, attempts=2, retries=2, refused=scored(0.05, 2, "worse")),
     dead("m2", attempts=1),
 ]
+TERMS: Final = Terms(tenant="acme", threshold=0.5, model="m", chat='{"messages":[]}')
 
 
 def test_each_event_is_recorded_once(on: Harness) -> None:
@@ -251,7 +253,8 @@ def test_all_stores_remember_the_same(make: Maker) -> None:
     one, other = make(), SqliteInMemory()
     try:
         for on in (one, other):
-            record(on, asked("m2"), *EVENTS)
+            record(on, asked("m2"), asked("m3", terms=TERMS), *EVENTS)
+            record(on, validated("m3", answer=scored(0.9, reasons=("echo",), completion="[]"), terms=TERMS))
             on.commit()
         assert one.rows() == other.rows()
     finally:

@@ -22,7 +22,7 @@ from tamiz.messages import (
     decode,
 )
 from tamiz.store.mongo.connection import Document
-from tamiz.store.texts import terms_of, terms_text
+from tamiz.store.texts import reasons_of, reasons_text, terms_of, terms_text
 
 __all__ = [
     "deferred_of",
@@ -78,7 +78,7 @@ def scored_of_row(row: Document) -> Scored:
         llm_answer=row["llm_answer"],
         score=row["score"],
         reason=row["reason"],
-        reasons=tuple(row.get("reasons") or ()),
+        reasons=reasons_of(row.get("reasons")),
         attempt=row["attempt"],
         model=row["model"],
         latency_ms=row["latency_ms"],
@@ -188,7 +188,7 @@ def _validated(event: ValidatedResponse) -> Document:
         "attempt": _counted(answer.attempt),
         "model": answer.model,
         "latency_ms": answer.latency_ms if event.source is Source.MODEL else None,
-        "reasons": list(answer.reasons),
+        "reasons": reasons_text(answer.reasons),
         "completion": answer.completion,
         "used": None if event.used is None else [*map(_counted, msgspec.structs.astuple(event.used))],
     }
@@ -205,6 +205,8 @@ def _dead(event: DeadLetter) -> Document:
         "attempt": None,
         "model": event.model,
         "latency_ms": None,
+        "reasons": None,
+        "completion": None,
     }
     if event.record is not None:
         told["record"] = _record(event.record)
