@@ -45,6 +45,12 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "bus": ("kafka:h:1", "kafka:h:1", '"kafka:h:1"'),
     "store": ("mongodb://h/d", "mongodb://h/d", '"mongodb://h/d"'),
     "flink_parallelism": ("4", 4, "4"),
+    "host": ("0.0.0.0", "0.0.0.0", '"0.0.0.0"'),  # noqa: S104 - not listened on
+    "port": ("81", 81, "81"),
+    "queue": ("7", 7, "7"),
+    "keys": ("k", "k", '"k"'),
+    "api_keys": ("t:" + KEY, "t:" + KEY, f'"t:{KEY}"'),
+    "trust_network": ("true", True, "true"),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
