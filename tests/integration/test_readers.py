@@ -43,7 +43,7 @@ class _File:
         self._path = path
         self.clock = ManualClock()
         self.state = StateFile(path)
-        self.answers = SqliteAnswers(self.state, self.clock)
+        self.answers: Answers = SqliteAnswers(self.state, self.clock)
 
     async def kept(self) -> None:
         self.state.commit()
@@ -57,7 +57,7 @@ class _Mongo:
         self._url = url
         self.clock = ManualClock()
         self.store = MongoStore(url, self.clock, patience=None, say=print)
-        self.answers = self.store.answers
+        self.answers: Answers = self.store.answers
 
     async def kept(self) -> None: ...
 

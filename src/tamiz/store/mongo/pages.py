@@ -23,7 +23,7 @@ ANSWERED: Final = dict.fromkeys(_FIELDS.values(), 1)
 
 def answered_of(row: Document) -> Answered:
     """Give a row of a list."""
-    told = {name: row.get(field) for name, field in _FIELDS.items()}
+    told: Document = {name: row.get(field) for name, field in _FIELDS.items()}
     return Answered(**{**told, "reasons": reasons_of(row.get("reasons")), "tenant": row.get("tenant") or ""})
 
 

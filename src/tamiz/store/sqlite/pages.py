@@ -68,7 +68,7 @@ def figures_of(rows: Rows, now: float, tenant: str | None) -> dict[str, Any]:
             values,
         )
     ]
-    tried = dict(rows(f"SELECT result, count(*) FROM attempts {asked} {where} GROUP BY 1", values))  # noqa: S608
+    tried: dict[str, int] = dict(rows(f"SELECT result, count(*) FROM attempts {asked} {where} GROUP BY 1", values))  # noqa: S608
     ((questions,),) = rows(f"SELECT count(*) FROM questions {where}", values)  # noqa: S608 - as above
     called = f"{where or 'WHERE true'} AND outcomes.source = 'model' AND latency_ms > 0"
     ((called_count,),) = rows(f"SELECT count(*) FROM outcomes {asked} {called}", values)  # noqa: S608
