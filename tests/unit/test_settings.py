@@ -45,6 +45,12 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "bus": ("kafka:h:1", "kafka:h:1", '"kafka:h:1"'),
     "store": ("mongodb://h/d", "mongodb://h/d", '"mongodb://h/d"'),
     "flink_parallelism": ("4", 4, "4"),
+    "traffic_total": ("5", 5, "5"),
+    "traffic_duration": ("2m", 120.0, "120"),
+    "traffic_arrivals": ("max", "max", '"max"'),
+    "traffic_rate": ("2.5", 2.5, "2.5"),
+    "traffic_popularity": ("uniform", "uniform", '"uniform"'),
+    "traffic_alpha": ("1.5", 1.5, "1.5"),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
@@ -58,6 +64,12 @@ ALIASES = {
     "KAFKA_BOOTSTRAP_SERVERS": "bus",
     "MONGO_URI": "store",
     "FLINK_PARALLELISM": "flink_parallelism",
+    "TRAFFIC_TOTAL": "traffic_total",
+    "TRAFFIC_DURATION": "traffic_duration",
+    "TRAFFIC_ARRIVALS": "traffic_arrivals",
+    "TRAFFIC_RATE": "traffic_rate",
+    "TRAFFIC_POPULARITY": "traffic_popularity",
+    "TRAFFIC_ALPHA": "traffic_alpha",
 }
 
 
