@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from tamiz.errors import StateError, TamizError, UsageError
+from tamiz.errors import BusError, StateError, TamizError, UsageError
 from tamiz.hosts.desk import Busy, Stopping
 
 __all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of"]
@@ -64,7 +64,7 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=error.retry_after, code="stopping")
         case UsageError():
             return Problem(HTTPStatus.BAD_REQUEST, str(error))
-        case StateError():
+        case StateError() | BusError():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5)
         case ValidationException():
             field, detail = _wrong(error)
