@@ -100,6 +100,11 @@ class Queue:
         while self._ended and self._ended[0][0] < now - _RECENT:
             self._ended.popleft()
 
+    def give_up(self) -> None:
+        """Have those who wait know that they wait in vain."""
+        for future in (each for waiting in self._waiting.values() for each in waiting):
+            future.cancel()
+
     def retry_after(self) -> float:
         """Give the seconds after which a tenth of the places should be free, at the pace of the last seconds."""
         ended = sum(count for _, count in self._ended)
@@ -121,7 +126,7 @@ class Queue:
         async def within(seconds: float) -> Terminal | None:
             if seconds > 0:
                 await asyncio.wait([future], timeout=seconds)
-            return future.result() if future.done() else None
+            return future.result() if future.done() and not future.cancelled() else None
 
         try:
             yield within
