@@ -112,7 +112,7 @@ class _Reading:
             return said + "None has an outcome yet."
         said += f"{percent(accepted / ended)} of the {count(ended)} outcomes are accepted answers"
         return said + (
-            f", and {percent(reused / accepted)} of these cost no model call of their own." if accepted else "."
+            f"; {percent(reused / accepted)} of these cost no model call of their own." if reused else "."
         )
 
     def _figures(self) -> Iterator[Figure | None]:

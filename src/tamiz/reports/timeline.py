@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["BINS", "Timeline"]
 
-BINS: Final = 240
+BINS: Final = 120
 """At most so many bins."""
 _NARROWEST: Final = 0.05
 

@@ -76,7 +76,8 @@ def _says(
         busiest = int(np.argmax(arrived))
         if arrived.size > 1 and int((arrived == arrived[busiest]).sum()) == 1:
             said.append(
-                f"The busiest bin, at {duration(busiest * width)}, had {number(arrived[busiest] / width)} a second."
+                f"The busiest {duration(width)} began after {duration(busiest * width)} and had "
+                f"{number(arrived[busiest] / width)} a second."
             )
     ends = [f"{count(counts.sum())} {kind}" for kind, counts in outcomes.items() if counts.sum()]
     if ends:
@@ -84,12 +85,12 @@ def _says(
     most = int(depth.max(initial=0))
     if total and most:
         at = int(np.argmax(depth))
-        said.append(f"At most {plural(most, 'was', 'were')} open at the end of a bin, at {duration((at + 1) * width)}.")
+        said.append(f"At most {_were(most)} open at once, after {duration((at + 1) * width)}.")
     elif total:
-        said.append("None was open at the end of any bin.")
+        said.append("None was open at the end of any of the plot's bins.")
     left = int(depth[-1]) if depth.size else 0
     if total:
-        said.append("At the end none was open." if not left else f"At the end {plural(left, 'was', 'were')} open.")
+        said.append("At the end none was open." if not left else f"At the end {_were(left)} open.")
     return " ".join(said)
 
 
@@ -103,3 +104,7 @@ def _table(
         cells = [count(each[start:stop].sum()) for each in (arrived, *outcomes.values())]
         rows.append((duration(start * timeline.width), *cells, count(depth[stop - 1])))
     return Table("Over time", ("from", ARRIVED, *outcomes, "open at its end"), rows)
+
+
+def _were(value: int) -> str:
+    return f"{count(value)} {'was' if value == 1 else 'were'}"

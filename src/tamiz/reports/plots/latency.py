@@ -1,9 +1,11 @@
 """How long things took, as cumulative distributions."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from tamiz.reports.document import Draw, Figure, Table
 from tamiz.reports.numbers import count, joined, milliseconds, plural, times
@@ -69,7 +71,10 @@ def _draw(spreads: Mapping[str, Spread]) -> Draw:
             )
         if max(spread.largest for spread in spreads.values()) > 0:
             axes.set_xscale("log")
-        axes.set(xlabel="milliseconds, on a logarithmic scale", ylabel="share that took at most so long", ylim=(0, 1.02))
+            axes.xaxis.set_major_locator(LogLocator(subs=_marks(spreads.values()), numticks=12))
+            axes.xaxis.set_major_formatter(lambda value, _: milliseconds(value))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="time, on a logarithmic scale", ylabel="share that took at most so long", ylim=(0, 1.02))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         soften(axes, grid="both")
         if len(spreads) > 1:
@@ -77,6 +82,13 @@ def _draw(spreads: Mapping[str, Spread]) -> Draw:
             canvas.legend(**where)  # type: ignore[arg-type]
 
     return draw
+
+
+def _marks(spreads: Iterable[Spread]) -> tuple[float, ...]:
+    """Choose the ticks within a power of ten, so that there are neither too many nor too few."""
+    found = [spread for spread in spreads if spread.largest > 0]
+    decades = math.log10(max(s.largest for s in found) / max(min(s.least for s in found), 1e-4) + 1)
+    return (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 3.0, 5.0, 7.0)  # noqa: PLR2004
 
 
 def _says(what: str, spreads: Mapping[str, Spread]) -> str:

@@ -51,8 +51,13 @@ class Scores:
             self.above += int((known & ~passed & (values >= threshold)).sum())
 
 
-def scores(found: Scores, threshold: float | None) -> Figure | None:
-    """Show the histogram; `None` where no answer has a score."""
+_EVERY_ANSWER: Final = (
+    "Every answer that a model gave and that was judged, refused attempts included; reused answers are not counted again."
+)
+
+
+def scores(found: Scores, threshold: float | None, how: str = _EVERY_ANSWER) -> Figure | None:
+    """Show the histogram; `None` where no answer has a score. `how` says which answers these are."""
     accepted, refused = int(found.accepted.sum()), int(found.refused.sum())
     if not accepted + refused:
         return None
@@ -61,8 +66,7 @@ def scores(found: Scores, threshold: float | None) -> Figure | None:
         title="Scores of the answers",
         draw=lambda canvas, narrow: _draw(canvas, found, threshold, narrow=narrow),
         says=_says(found, accepted, refused, threshold),
-        how="Every answer that a model gave and that was judged, refused attempts included; reused answers are not "
-        "counted again.",
+        how=how,
         table=_table(found),
         height=3.2,
     )
