@@ -30,7 +30,7 @@ class Figure:
     title: str
     draw: Draw
     says: str
-    """What the plot shows: sentences that its numbers bear."""
+    """What the plot shows: sentences that its numbers bear, a paragraph a line."""
     how: str = ""
     """How it was computed, where a reader has to know."""
     table: Table | None = None

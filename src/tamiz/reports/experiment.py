@@ -28,7 +28,8 @@ _LABELS: Final = 7
 """Values of an axis that are drawn as lines of their own."""
 _CELLS: Final = 400
 """Rows of the table of all cells."""
-_TITLES: Final = {"name", "description", "started", "ended", "machine", "versions", "preset", "axes"}
+_ENOUGH: Final = 10
+"""Repetitions from which a bootstrap interval holds about what it says."""
 
 
 def experiment_report(folder: Path) -> Document:
@@ -63,6 +64,10 @@ def experiment_report(folder: Path) -> Document:
         document.missing.append("None of the measured values has a plot; the table has them all.")
     if grid.repetitions() == 1:
         document.missing.append("Each cell was measured once: how much of a difference is chance is not known.")
+    elif grid.repetitions() < _ENOUGH:
+        document.missing.append(
+            f"{grid.repetitions()} repetitions are few: bootstrap intervals of so few are narrower than 95 % would be."
+        )
     return document
 
 
@@ -83,7 +88,9 @@ class _Questions:
             (a for a, v in grid.axes.items() if len(v) <= _LABELS), None
         )
         self._labels = {
-            row.get("cell"): (shown(row[self._axis]) if isinstance(row[self._axis], str) else f"{self._axis} {shown(row[self._axis])}")
+            row.get("cell"): (
+                shown(row[self._axis]) if isinstance(row[self._axis], str) else f"{self._axis} {shown(row[self._axis])}"
+            )
             if self._axis
             else "all"
             for row in grid.rows
@@ -99,7 +106,18 @@ class _Questions:
 
     def read(self, path: Path) -> None:
         """Read the questions."""
-        wanted = ("cell", "repetition", "at_s", "started_s", "ended_s", "outcome", "score", "source", "latency_ms", "attempts")
+        wanted = (
+            "cell",
+            "repetition",
+            "at_s",
+            "started_s",
+            "ended_s",
+            "outcome",
+            "score",
+            "source",
+            "latency_ms",
+            "attempts",
+        )
         for batch in _batches(path, wanted):
             outcome, source = _texts(batch, "outcome"), _texts(batch, "source")
             took = _floats(batch, "latency_ms")
@@ -177,7 +195,7 @@ def _texts(batch: Mapping[str, list[Any]], name: str) -> NDArray[np.str_]:
 
 
 def _lead(about: Mapping[str, Any], grid: Grid) -> str:
-    axes = " × ".join(f"{name} ({len(values)})" for name, values in grid.axes.items())
+    axes = " by ".join(f"{name} ({len(values)})" for name, values in grid.axes.items())
     said = str(about.get("description") or "").strip()
     over = f"The grid: {axes}." if axes else "One cell."
     return f"{said} {over}".strip()

@@ -31,7 +31,8 @@ def mean_of(values: Sequence[float]) -> Mean | None:
 
     The same values give the same interval, in whatever order they come.
     """
-    found = np.sort(np.asarray([value for value in values if value is not None and np.isfinite(value)], dtype=float))
+    numbers = np.asarray(values, dtype=np.float64)
+    found = np.sort(numbers[np.isfinite(numbers)])
     if not found.size:
         return None
     value = float(found.mean())

@@ -1,8 +1,20 @@
 """Numbers and lists as people read them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 __all__ = ["count", "duration", "joined", "milliseconds", "number", "percent", "plural", "times"]
+
+_WHOLE: Final = 100
+"""From here on a number has no decimals."""
+_TINY: Final = 0.001
+"""Below it a number has an exponent."""
+_LITTLE: Final = 0.1
+"""Of a hundred."""
+_SECOND: Final = 1000
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_LARGER: Final = {"s": _MINUTE, "min": _HOUR, "h": _DAY}
+"""The unit after each, in seconds."""
 
 
 def count(value: float) -> str:
@@ -14,17 +26,17 @@ def number(value: float) -> str:
     """Give three digits that count, without an exponent."""
     if value == 0:
         return "0"
-    if abs(value) >= 100:
+    if abs(value) >= _WHOLE:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) >= _TINY else f"{value:.1e}"
 
 
 def percent(share: float) -> str:
     """Give a share of 1 in percent; what is not all is never 100 %, and what is not nothing never 0 %."""
     value = 100 * share
-    if 0 < value < 0.1:
+    if 0 < value < _LITTLE:
         return "less than 0.1 %"
-    if 99.95 <= value < 100:
+    if value >= 100 - _LITTLE / 2 and share < 1:
         return "more than 99.9 %"
     return f"{value:.1f} %".replace(".0 %", " %")
 
@@ -33,7 +45,7 @@ def milliseconds(value: float) -> str:
     """Give a latency with a fitting unit."""
     if value < 1:
         return f"{number(value * 1000)} µs" if value > 0 else "0 ms"
-    if value < 1000:
+    if value < _SECOND:
         return f"{number(value)} ms"
     return duration(value / 1000)
 
@@ -42,11 +54,10 @@ def duration(seconds: float) -> str:
     """Give a span with a fitting unit."""
     if seconds < 1:
         return f"{number(seconds * 1000)} ms"
-    if seconds < 120:
-        return f"{number(seconds)} s"
-    if seconds < 2 * 3600:
-        return f"{number(seconds / 60)} min"
-    return f"{number(seconds / 3600)} h" if seconds < 2 * 86400 else f"{number(seconds / 86400)} days"
+    for unit, size in (("s", 1), ("min", _MINUTE), ("h", _HOUR)):
+        if seconds < 2 * _LARGER[unit]:
+            return f"{number(seconds / size)} {unit}"
+    return f"{number(seconds / _DAY)} days"
 
 
 def times(ratio: float) -> str:
@@ -61,6 +72,6 @@ def plural(value: float, one: str, many: str | None = None) -> str:
 
 def joined(words: Sequence[str]) -> str:
     """Give a list as part of a sentence."""
-    if len(words) < 3:
+    if len(words) <= 2:  # noqa: PLR2004 - two need no comma
         return " and ".join(words)
     return ", ".join(words[:-1]) + " and " + words[-1]

@@ -10,7 +10,9 @@ from tamiz.reports.style import Drawn
 
 __all__ = ["page"]
 
-_NUMBER = re.compile(r"(less than |more than )?[-−]?[\d,.]+(e[-+]?\d+)?( ?(%|µs|ms|s|min|h|days|MB|GB))?( .*)?")
+_NUMBER = re.compile(r"(less than |more than )?-?[\d,.]+(e[-+]?\d+)?( ?(%|µs|ms|s|min|h|days|MB|GB))?( .*)?")
+
+_UNIT = re.compile(r"(\d) (%|µs|ms|s|min|h|days)(?!\w)")
 
 
 def page(document: Document, drawn: Sequence[Drawn]) -> str:
@@ -31,11 +33,11 @@ def page(document: Document, drawn: Sequence[Drawn]) -> str:
         "<body>",
         "<header>",
         f"<h1>{escape(document.title)}</h1>",
-        f"<p>{escape(document.lead)}</p>",
+        f"<p>{_text(document.lead)}</p>",
         "</header>",
         "<main>",
         *_facts(document),
-        *(f'<p class="missing">{escape(text)}</p>' for text in document.missing),
+        *(f'<p class="missing">{_text(text)}</p>' for text in document.missing),
         *(line for each in drawn for line in _figure(each)),
         *_tables(document),
         *_pairs("Parameters", document.parameters),
@@ -48,11 +50,16 @@ def page(document: Document, drawn: Sequence[Drawn]) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _text(text: str) -> str:
+    """Escape a text, and keep its numbers with their units."""
+    return _UNIT.sub(r"\1&nbsp;\2", escape(text))
+
+
 def _facts(document: Document) -> Iterator[str]:
     if document.facts:
         yield '<dl class="facts">'
         for what, much in document.facts:
-            yield f"<div><dt>{escape(what)}</dt><dd>{escape(much)}</dd></div>"
+            yield f"<div><dt>{escape(what)}</dt><dd>{_text(much)}</dd></div>"
         yield "</dl>"
 
 
@@ -64,9 +71,11 @@ def _figure(drawn: Drawn) -> Iterator[str]:
     yield "<figure>"
     for kind, svg in (("wide", drawn.wide), ("narrow", drawn.narrow)):
         yield f'<div class="{kind}" role="img" aria-label="Plot: {title}. What it shows is told below.">{svg}</div>'
-    yield f"<figcaption><p>{escape(figure.says)}</p>"
+    yield "<figcaption>"
+    for paragraph in figure.says.splitlines():
+        yield f"<p>{_text(paragraph)}</p>"
     if figure.how:
-        yield f'<p class="how">{escape(figure.how)}</p>'
+        yield f'<p class="how">{_text(figure.how)}</p>'
     yield "</figcaption></figure>"
     if figure.table is not None:
         yield "<details><summary>The numbers</summary>"
@@ -97,7 +106,7 @@ def _table(table: Table) -> Iterator[str]:
         yield f"<{tag}{scope}{_side(right)}>{escape(text)}</{tag}>"
     yield "</tr></thead><tbody>"
     for row in table.rows:
-        cells = "".join(f"<td{_side(right)}>{escape(text)}</td>" for text, right in zip(row, numeric, strict=True))
+        cells = "".join(f"<td{_side(right)}>{_text(text)}</td>" for text, right in zip(row, numeric, strict=True))
         yield f"<tr>{cells}</tr>"
     yield "</tbody></table></div>"
     if table.note:

@@ -80,11 +80,16 @@ class _Reading:
             lead=self._lead(questions, ended),
             facts=[
                 ("questions", count(questions)),
-                *((outcome, f"{count(n)} ({percent(n / ended)})" if ended else "0") for outcome, n in by_outcome.items()),
+                *(
+                    (outcome, f"{count(n)} ({percent(n / ended)})" if ended else "0")
+                    for outcome, n in by_outcome.items()
+                ),
                 ("open", count(questions - self._known_ended())),
                 ("model calls", count(calls)),
             ],
-            parameters=[(name, "none" if value in {None, ""} else str(value)) for name, value in self._settings.items()],
+            parameters=[
+                (name, "none" if value in {None, ""} else str(value)) for name, value in self._settings.items()
+            ],
         )
         if self._start is not None and self._end is not None:
             document.facts.append(("from the first question to the last outcome", duration(self._end - self._start)))
@@ -111,9 +116,7 @@ class _Reading:
         if not ended:
             return said + "None has an outcome yet."
         said += f"{percent(accepted / ended)} of the {count(ended)} outcomes are accepted answers"
-        return said + (
-            f"; {percent(reused / accepted)} of these cost no model call of their own." if reused else "."
-        )
+        return said + (f"; {percent(reused / accepted)} of these cost no model call of their own." if reused else ".")
 
     def _figures(self) -> Iterator[Figure | None]:
         yield flow(self._timeline)

@@ -20,7 +20,7 @@ MUTED: Final = "#57606a"
 _GRID: Final = "#d8dee4"
 _PAPER: Final = "#ffffff"
 COLOURS: Final = ("#0060a8", "#c24a00", "#007a5a", "#9b3a78", "#6b5900", "#3d6fb4", "#4a4f55")
-"""Of lines, darker than the palette of Okabe and Ito that they follow, so that each stands out from white by 4.5 to 1."""
+"""Of lines, darker than the palette of Okabe and Ito that they follow, so that each stands out from white."""
 _DASHES: Final = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 2, 1, 2)), (0, (3, 1)), (0, (8, 2, 1, 2, 1, 2)), "-")
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -90,14 +90,18 @@ def soften(axes: Axes, *, grid: str = "y") -> None:
 
 def draw(figure: Figure, folder: Path) -> Drawn:
     """Draw a plot, write NAME.svg and NAME.png into the folder, and give it for the page."""
-    with mpl.rc_context({**_RC, "svg.hashsalt": figure.name}):
+    with mpl.rc_context(_look(figure.name)):
         canvas = _canvas(figure, narrow=False)
         wide = _svg(canvas)
         (folder / f"{figure.name}.svg").write_text(wide, encoding="utf-8")
         canvas.savefig(folder / f"{figure.name}.png", dpi=160, metadata={"Software": None})
-    with mpl.rc_context({**_RC, "svg.hashsalt": figure.name + "-narrow"}):
+    with mpl.rc_context(_look(figure.name + "-narrow")):
         narrow = _svg(_canvas(figure, narrow=True))
     return Drawn(figure, _inline(wide, figure.name), _inline(narrow, figure.name + "-n"))
+
+
+def _look(salt: str) -> Any:  # noqa: ANN401 - matplotlib lists its hundreds of names in a type
+    return {**_RC, "svg.hashsalt": salt}
 
 
 def _canvas(figure: Figure, *, narrow: bool) -> Canvas:

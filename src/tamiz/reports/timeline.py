@@ -52,7 +52,7 @@ class Timeline:
 
     def starts(self) -> Floats:
         """Give when each bin starts."""
-        return np.arange(int(self.last / self.width) + 1) * self.width
+        return np.arange(int(self.last / self.width) + 1, dtype=np.float64) * self.width
 
     def _padded(self) -> dict[str, NDArray[np.int64]]:
         return {name: self._fit(counts) for name, counts in self._counts.items()}

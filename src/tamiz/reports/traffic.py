@@ -46,18 +46,21 @@ def traffic_report(folder: Path) -> Document:
     read = _Read()
     for events in _events(folder / str(about.get("events") or "events.jsonl")):
         read.add(events)
-    events = len(read.whole)
+    total = len(read.whole)
     document = Document(
         title=f"Traffic run {folder.name}",
         lead=_lead(about, read),
-        facts=[("questions", count(events)), *((name, count(len(each))) for name, each in sorted(read.latency.items()))],
+        facts=[
+            ("questions", count(total)),
+            *((name, count(len(each))) for name, each in sorted(read.latency.items())),
+        ],
         parameters=_flat(about.get("parameters") or {}),
         machine=[(name, str(about[name])) for name in ("tamiz", "python", "machine") if name in about],
     )
     if read.timeline.last:
         document.facts.append(("from the start to the last end", duration(read.timeline.last)))
     document.figures = [figure for figure in _figures(read) if figure is not None]
-    if not events:
+    if not total:
         document.missing.append("The log holds no events.")
     if "ended" not in about:
         document.missing.append("The run has not ended, or was killed: this is what it had logged.")
@@ -97,7 +100,9 @@ def _figures(read: _Read) -> Iterator[Figure | None]:
         "From when a question was to be sent: a sender that was late does not make answers look faster.",
         dict(sorted(read.latency.items())),
     )
-    yield latency("lateness", "How late questions were sent", "questions", "Against their schedule.", {"late": read.late})
+    yield latency(
+        "lateness", "How late questions were sent", "questions", "Against their schedule.", {"late": read.late}
+    )
     yield popularity(read.asked)
 
 

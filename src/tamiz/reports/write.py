@@ -39,7 +39,9 @@ def write_report(path: str | Path, out: str | Path | None = None) -> Path:
         part.write_text(page(document, drawn), encoding="utf-8")
         return part.replace(folder / "report.html")
     except OSError as error:
-        raise TamizError(f"the report cannot be written to {folder}: {error.strerror}. Choose another: --out") from error
+        raise TamizError(
+            f"the report cannot be written to {folder}: {error.strerror}. Choose another: --out"
+        ) from error
 
 
 def _read(source: Path) -> Document:
@@ -56,7 +58,9 @@ def _read(source: Path) -> Document:
 
         return traffic_report(source)
     if not source.exists():
-        raise UsageError(f"there is no {str(source)!r}: name a state file, or the folder of an experiment or traffic run")
+        raise UsageError(
+            f"there is no {str(source)!r}: name a state file, or the folder of an experiment or traffic run"
+        )
     raise UsageError(
         f"{str(source)!r} has neither an experiment.json nor a run.json: name the folder of an experiment or a traffic "
         "run, or a state file"

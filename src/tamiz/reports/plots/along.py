@@ -1,6 +1,7 @@
 """Values measured along an axis of the grid: hit ratio by size, outcomes by threshold, throughput by scale."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tamiz.reports.document import Figure, Table
@@ -21,7 +22,7 @@ _OF_THRESHOLD: Final[Mapping[str, str]] = {
     "accepted": "accepted answers",
     "regenerations": "regenerations",
     "calls": "model calls",
-    "mean_score": "the mean score",
+    "mean_score": "mean score",
 }
 
 
@@ -29,19 +30,40 @@ def hits(grid: Grid) -> Figure | None:
     """Show the hit ratio by cache size; `None` where it was not measured."""
     if "hit_ratio" not in grid.metrics or "size" not in grid.axes or not grid.numeric("size"):
         return None
-    return _along(grid, "hit_ratio", "size", ("policy",), "hits", "Hit ratio by cache size", "cache size, in answers",
-                  "hit ratio", percent, _of_hits, shares=True)  # fmt: skip
+    return _along(
+        grid,
+        _Plot(
+            name="hits",
+            title="Hit ratio by cache size",
+            metric="hit_ratio",
+            axis="size",
+            lines=("policy",),
+            xlabel="cache size, in answers",
+            ylabel="hit ratio",
+            says=_of_hits,
+            shares=True,
+        ),
+    )
 
 
 def scale(grid: Grid) -> Figure | None:
     """Show the throughput by what there is more of; `None` where it was not measured."""
-    if "throughput" not in grid.metrics:
-        return None
     axis = next((name for name in _SCALES if name in grid.axes and grid.numeric(name)), None)
-    if axis is None:
+    if "throughput" not in grid.metrics or axis is None:
         return None
-    return _along(grid, "throughput", axis, _SCALES, "scale", f"Throughput by {axis}", axis, "questions a second",
-                  number, _of_scale)  # fmt: skip
+    return _along(
+        grid,
+        _Plot(
+            name="scale",
+            title=f"Throughput by {axis}",
+            metric="throughput",
+            axis=axis,
+            lines=_SCALES,
+            xlabel=axis,
+            ylabel="questions a second",
+            says=_of_scale,
+        ),
+    )
 
 
 def thresholds(grid: Grid) -> Figure | None:
@@ -63,8 +85,8 @@ def thresholds(grid: Grid) -> Figure | None:
                 (low, first), (high, last) = curve.points[0], curve.points[-1]
                 who = f"{label} ({curve.label})" if len(points) > 1 else label
                 said.append(
-                    f"From threshold {number(low)} to {number(high)}, {who} {_goes(metric)} from "
-                    f"{number(first.value)} to {number(last.value)} and {trend(curve.points)}."
+                    f"{who[:1].upper() + who[1:]}: {number(first.value)} at threshold {number(low)}, "
+                    f"{number(last.value)} at {number(high)}; {trend(curve.points)}."
                 )
     return Figure(
         name="thresholds",
@@ -78,40 +100,47 @@ def thresholds(grid: Grid) -> Figure | None:
     )
 
 
-def _goes(metric: str) -> str:
-    return "goes" if metric == "mean_score" else "go"
+@dataclass(frozen=True, slots=True)
+class _Plot:
+    """A metric along an axis."""
+
+    name: str
+    title: str
+    metric: str
+    axis: str
+    lines: Sequence[str]
+    """The axes whose values are lines, the first of them that there is; those of other axes are panels."""
+    xlabel: str
+    ylabel: str
+    says: Callable[[Sequence[Curve], str], str]
+    shares: bool = False
 
 
-Says = Callable[[Sequence[Curve], str, Callable[[float], str]], str]
-
-
-def _along(
-    grid: Grid, metric: str, axis: str, by: Sequence[str], name: str, title: str, xlabel: str, ylabel: str,
-    show: Callable[[float], str], says: Says, *, shares: bool = False,
-) -> Figure:  # fmt: skip
-    others = [other for other in grid.axes if other != axis]
-    series = next((other for other in by if other in others), others[0] if others else None)
+def _along(grid: Grid, plot: _Plot) -> Figure:
+    others = [other for other in grid.axes if other != plot.axis]
+    series = next((other for other in plot.lines if other in others), others[0] if others else None)
     frames = [other for other in others if other != series]
     points = grid.points(frames)
+    inner = grid.points([series] if series else [])[:_SERIES]
     panels = []
     for point in points[:_PANELS]:
-        labels: Sequence[Any] = grid.axes[series] if series else [None]
         curves = [
-            _curve(_name(series, value) if series else ylabel, grid, metric, axis, {**point, **({series: value} if series else {})})
-            for value in labels[:_SERIES]
+            _curve(_label(each) or plot.ylabel, grid, plot.metric, plot.axis, {**point, **each}) for each in inner
         ]
-        panels.append(Panel(_label(point), [curve for curve in curves if curve.points], ylabel, shares=shares))
+        panels.append(
+            Panel(_label(point), [curve for curve in curves if curve.points], plot.ylabel, shares=plot.shares)
+        )
     said = []
     for panel in panels:
-        text = says(panel.curves, axis, show)
+        text = plot.says(panel.curves, plot.axis)
         said.append(f"{panel.title}: {text}" if panel.title else text[:1].upper() + text[1:])
     return Figure(
-        name=name,
-        title=title,
-        draw=draw_panels(panels, xlabel),
-        says=" ".join(said),
+        name=plot.name,
+        title=plot.title,
+        draw=draw_panels(panels, plot.xlabel),
+        says="\n".join(said),
         how=BANDS + _left_out(len(points), len(panels)),
-        table=_table(grid, [*frames, *([series] if series else []), axis], [metric], title),
+        table=_table(grid, [*frames, *([series] if series else []), plot.axis], [plot.metric], plot.title),
         height=height(len(panels), narrow=False),
         narrow_height=height(len(panels), narrow=True),
     )
@@ -122,7 +151,7 @@ def _curve(label: str, grid: Grid, metric: str, axis: str, where: Mapping[str, A
     return Curve(label, [(x, mean) for x, mean in means if mean is not None])
 
 
-def _of_hits(curves: Sequence[Curve], axis: str, show: Callable[[float], str]) -> str:
+def _of_hits(curves: Sequence[Curve], axis: str) -> str:
     rivals = [curve for curve in curves if curve.label.lower() not in _BOUNDS]
     bounds = [curve for curve in curves if curve.label.lower() in _BOUNDS]
     sizes = sorted({x for curve in rivals for x, _ in curve.points})
@@ -133,24 +162,24 @@ def _of_hits(curves: Sequence[Curve], axis: str, show: Callable[[float], str]) -
     if len(rivals) == 1:
         (curve,) = rivals
         said = f"from {axis} {shown(int(sizes[0]))} to {shown(int(most))} the hit ratio {trend(curve.points)}: "
-        said += f"{show(curve.points[0][1].value)} to {show(curve.points[-1][1].value)}"
+        said += f"{percent(curve.points[0][1].value)} to {percent(curve.points[-1][1].value)}"
     else:
         said = "; ".join(
             f"at {axis} {shown(int(size))}, {text}"
             for size in dict.fromkeys((sizes[0], most))
-            if (text := ahead(at[size], "hit ratio", show))
+            if (text := ahead(at[size], "hit ratio", percent))
         )
     for bound in bounds:
-        there = {x: mean for x, mean in bound.points}
+        there = dict(bound.points)
         if most in there:
             best = max(mean.value for mean in at[most].values())
             gap = 100 * (there[most].value - best)
-            said += f"; {bound.label}, which knows the future, reaches {show(there[most].value)} there"
+            said += f"; {bound.label}, which knows the future, reaches {percent(there[most].value)} there"
             said += f", {number(gap)} points more than the best" if gap > 0 else ", no more than the best"
     return said + "."
 
 
-def _of_scale(curves: Sequence[Curve], axis: str, show: Callable[[float], str]) -> str:
+def _of_scale(curves: Sequence[Curve], axis: str) -> str:
     said = []
     for curve in curves:
         if len(curve.points) < 2:  # noqa: PLR2004 - no way from one to another
@@ -159,8 +188,8 @@ def _of_scale(curves: Sequence[Curve], axis: str, show: Callable[[float], str]) 
         who = f" with {curve.label}" if len(curves) > 1 else ""
         ratio = f", {times(last.value / first.value)} as much" if first.value > 0 and _clear(first, last) else ""
         said.append(
-            f"from {shown(int(few))} to {shown(int(many))} {axis}{who}, throughput goes from {show(first.value)} to "
-            f"{show(last.value)} questions a second{ratio} ({trend(curve.points)})"
+            f"from {shown(int(few))} to {shown(int(many))} {axis}{who}, throughput goes from {number(first.value)} to "
+            f"{number(last.value)} questions a second{ratio} ({trend(curve.points)})"
         )
     return "; ".join(said) + "." if said else "there is one point only."
 
@@ -181,7 +210,7 @@ def _table(grid: Grid, axes: Sequence[str], metrics: Sequence[str], title: str) 
     return Table(title, head, rows, f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.")
 
 
-def _name(axis: str | None, value: Any) -> str:  # noqa: ANN401 - of any kind
+def _name(axis: str, value: Any) -> str:  # noqa: ANN401 - of any kind
     return shown(value) if isinstance(value, str) else f"{axis} {shown(value)}"
 
 

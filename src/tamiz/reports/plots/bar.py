@@ -45,20 +45,20 @@ def bar(found: Scores, threshold: float | None) -> Figure | None:
         return float(shares[min(int(np.ceil(at * (shares.size - 1) - 1e-9)), shares.size - 1)])
 
     marks = [step / 10 for step in range(1, 10)]
-    said = [
+    said = (
         f"Of {plural(total, 'first answer')} with a score, {percent(share(0.2))} reach a threshold of 0.2, "
         f"{percent(share(0.5))} one of 0.5 and {percent(share(0.8))} one of 0.8."
-    ]
+    )
     if threshold is not None:
-        said.append(
-            f"At the threshold of this run, {number(threshold)}, {percent(share(threshold))} pass; the others need "
+        said += (
+            f" At the threshold of this run, {number(threshold)}, {percent(share(threshold))} pass; the others need "
             "another attempt or end without an accepted answer."
         )
     return Figure(
         name="threshold",
         title="First answers that would pass at each threshold",
         draw=draw,
-        says=" ".join(said),
+        says=said,
         how="A first answer does not depend on the threshold, so this is exact for these answers; what further "
         "attempts would bring at another threshold it does not tell.",
         table=Table(

@@ -1,6 +1,7 @@
 """Values measured for choices that have no order: policies, arrival processes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from matplotlib.figure import Figure as Canvas
@@ -58,7 +59,7 @@ def choices(grid: Grid, name: str, taken: Sequence[str] = ()) -> Figure | None:
     }
     said = []
     for metric in metrics:
-        text = ahead(means[metric], _METRICS[metric].what, lambda value, m=metric: _show(m, value), most=_METRICS[metric].most)  # type: ignore[misc]
+        text = ahead(means[metric], _METRICS[metric].what, partial(_show, metric), most=_METRICS[metric].most)
         if text:
             said.append(text[:1].upper() + text[1:] + ".")
     tall = 0.7 + 0.24 * len(points) + 0.45
@@ -71,7 +72,10 @@ def choices(grid: Grid, name: str, taken: Sequence[str] = ()) -> Figure | None:
         table=Table(
             "The choices compared",
             ("", *(text for metric in metrics for text in (metric, "from", "to"))),
-            [(label, *(text for metric in metrics for text in _cells(metric, means[metric].get(label)))) for label in labels],
+            [
+                (label, *(text for metric in metrics for text in _cells(metric, means[metric].get(label))))
+                for label in labels
+            ],
             f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.",
         ),
         height=tall * (-(-len(metrics) // 2)),
@@ -86,13 +90,14 @@ def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str
     for axes, (metric, found) in zip(grid, means.items(), strict=False):
         for label, mean in found.items():
             axes.plot([mean.low, mean.high], [rows[label]] * 2, color=COLOURS[0], linewidth=2.2, solid_capstyle="butt")
-            axes.plot([mean.value], [rows[label]], "o", color=COLOURS[0])
+            axes.plot([mean.value], [rows[label]], "o", color=COLOURS[0], clip_on=False)
         axes.set_title(_METRICS[metric].title)
         axes.set_yticks(list(rows.values()), list(rows))
         axes.set_ylim(-len(rows) + 0.5, 0.5)
+        axes.margins(x=0.12)
         axes.set_xlim(left=0)
         axes.locator_params(axis="x", nbins=5)
-        axes.xaxis.set_major_formatter(lambda value, _, m=metric: _show(m, value))  # type: ignore[misc]
+        axes.xaxis.set_major_formatter(partial(_tick, metric))
         soften(axes, grid="both")
     for axes in canvas.axes[len(means) :]:
         axes.remove()
@@ -106,7 +111,13 @@ def _name(grid: Grid, axis: str, value: object) -> str:
 def _show(metric: str, value: float) -> str:
     if metric.startswith("latency"):
         return milliseconds(value)
+    if metric == "throughput":
+        return f"{number(value)}/s"
     return percent(value) if metric == "hit_ratio" else f"{value:,.0f}" if abs(value) >= 100 else number(value)  # noqa: PLR2004
+
+
+def _tick(metric: str, value: float, _: int) -> str:
+    return _show(metric, value)
 
 
 def _cells(metric: str, mean: Mean | None) -> tuple[str, str, str]:

@@ -52,31 +52,33 @@ def draw_panels(panels: Sequence[Panel], xlabel: str) -> Draw:
         columns = 1 if narrow or len(panels) == 1 else 2
         rows = -(-len(panels) // columns)
         same = len({panel.ylabel for panel in panels}) == 1
-        grid = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=same).flat
+        frames = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=same).flat
         labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
         styles = dict(zip(labels, lines(len(labels)), strict=True))
-        for axes, panel in zip(grid, panels, strict=False):
+        for axes, panel in zip(frames, panels, strict=False):
             for curve in panel.curves:
                 _line(axes, curve, styles[curve.label])
             axes.set(title=panel.title, ylabel=panel.ylabel)
             _scale(axes, panel)
-        for number_, axes in enumerate(grid := list(canvas.axes)):
-            if number_ >= len(panels):
+        grid = list(canvas.axes)
+        for place, axes in enumerate(grid):
+            if place >= len(panels):
                 axes.remove()
-            elif number_ + columns >= len(panels):
+                continue
+            axes.set_ylim(bottom=0)
+            if place + columns >= len(panels):
                 axes.set_xlabel(xlabel)
                 axes.tick_params(labelbottom=True)
         if len(labels) > 1:
             handles = {line.get_label(): line for axes in grid for line in axes.get_lines()}
-            canvas.legend(
-                [handles[label] for label in labels], labels, loc="outside upper left", ncols=2 if narrow else 5
-            )
+            beside = 2 if narrow else len(labels) if len(labels) <= 4 else -(-len(labels) // 2)  # noqa: PLR2004
+            canvas.legend([handles[label] for label in labels], labels, loc="outside upper left", ncols=beside)
 
     return draw
 
 
 def trend(points: Sequence[tuple[float, Mean]]) -> str:
-    """Say how a value goes from the first point to the last: `rises at every step`, `does not change clearly`, …"""
+    """Say how a value goes from the first point to the last, such as `rises at every step`."""
     first, last = points[0][1], points[-1][1]
     if all(mean.value == first.value for _, mean in points):
         return "stays the same"
@@ -86,8 +88,10 @@ def trend(points: Sequence[tuple[float, Mean]]) -> str:
     if first.value == last.value:
         return "goes up and down"
     word = "rises" if last.value > first.value else "falls"
-    if len(steps) > 1 and all(step > 0 for step in steps) or all(step < 0 for step in steps):
-        return f"{word} at every step" if len(steps) > 1 else word
+    if len(steps) == 1:
+        return word
+    if all(step > 0 for step in steps) or all(step < 0 for step in steps):
+        return f"{word} at every step"
     return f"{word}, though not at every step"
 
 
@@ -106,7 +110,6 @@ def _scale(axes: Axes, panel: Panel) -> None:
     if len(xs) <= 8:  # noqa: PLR2004 - a tick at each has room
         axes.set_xticks(xs, [shown(int(x) if x == int(x) else x) for x in xs])
         axes.minorticks_off()
-    axes.set_ylim(bottom=0)
     if panel.shares:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     else:

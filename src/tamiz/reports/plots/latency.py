@@ -79,7 +79,7 @@ def _draw(spreads: Mapping[str, Spread]) -> Draw:
         soften(axes, grid="both")
         if len(spreads) > 1:
             where = {"loc": "outside upper left", "ncols": 2} if narrow else {"loc": "outside right upper"}
-            canvas.legend(**where)  # type: ignore[arg-type]
+            canvas.legend(**where)
 
     return draw
 
@@ -109,6 +109,7 @@ def _says(what: str, spreads: Mapping[str, Spread]) -> str:
             + "."
         )
         fast, slow = order[0], order[-1]
+        # what is within the resolution is not compared
         if len(order) > 1 and medians[slow] <= medians[fast] * _TOLERANCE:
             said.append("These medians do not differ by more than they are exact.")
         elif len(order) > 1 and medians[fast] > 0:
@@ -118,10 +119,14 @@ def _says(what: str, spreads: Mapping[str, Spread]) -> str:
             worst = max(tails, key=lambda label: (tails[label], label))
             level = [label for label in tails if label != worst and tails[worst] <= tails[label] * _TOLERANCE]
             if len(tails) > 1 and not level:
-                said.append(f"{worst} has the longest tail: 1 % of it took longer than {milliseconds(tails[worst])}.")
-            else:
+                said.append(f"The longest tail is that of {worst}: 1 % took longer than {milliseconds(tails[worst])}.")
+            elif len(tails) > 1:
                 of = joined(sorted([worst, *level]))
-                said.append(f"1 % of {of} took longer than {milliseconds(tails[worst])}.")
+                said.append(
+                    f"The 99th percentile is longest, and about the same, for {of}: {milliseconds(tails[worst])}."
+                )
+            else:
+                said.append(f"1 % of {worst} took longer than {milliseconds(tails[worst])}.")
     if small:
         said.append(f"Too few to compare: {joined(small)}.")
     return " ".join(said)

@@ -52,7 +52,8 @@ class Scores:
 
 
 _EVERY_ANSWER: Final = (
-    "Every answer that a model gave and that was judged, refused attempts included; reused answers are not counted again."
+    "Every answer that a model gave and that was judged, refused attempts included; reused answers are not counted "
+    "again."
 )
 
 
@@ -95,7 +96,7 @@ def _draw(canvas: Canvas, found: Scores, threshold: float | None, *, narrow: boo
 
 def _bars(fine: NDArray[np.int64]) -> NDArray[np.int64]:
     per = _FINE // _SHOWN
-    bars = fine[:-1].reshape(_SHOWN, per).sum(axis=1)
+    bars: NDArray[np.int64] = fine[:-1].reshape(_SHOWN, per).sum(axis=1)
     bars[-1] += fine[-1]  # a score of 1 is in the last bar
     return bars
 
