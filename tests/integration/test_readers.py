@@ -311,3 +311,34 @@ async def test_a_tenants_page_is_found_by_its_index(file: _File) -> None:
     plan = [row[3] for row in file.state.execute(f"EXPLAIN QUERY PLAN SELECT answer {tail}", values)]
     assert "SEARCH questions USING COVERING INDEX of_tenant (tenant=? AND message_id>?)" in plan[0]
     assert not any("TEMP B-TREE" in step for step in plan)
+
+
+async def test_which_submissions_are_known(told: Told) -> None:
+    await _record(told, asked("a"), asked("b"), validated("b"))
+    with told.reader() as reader:
+        assert reader.asked(["a", "b", "c"]) == {"a", "b"}
+        assert reader.asked([]) == set()
+
+
+async def test_what_is_wanted_may_be_of_a_kind_or_have_a_beginning(told: Told) -> None:
+    await _record(
+        told,
+        *(asked(each) for each in ("a1", "a2", "af", "b1")),
+        dead("a1", kind="quota"),
+        dead("a2", kind="fatal"),
+        validated("af"),
+        dead("b1", kind="quota"),
+    )
+    with told.reader() as reader:
+
+        def found(outcomes: tuple[str, ...], after: str = "", **wanted: Any) -> list[str]:
+            return _ids(reader.page(Wanted(outcomes=outcomes, **wanted), after, 10))
+
+        assert found(ALL, prefix="a") == ["a1", "a2", "af"]
+        assert found(ALL, "a1", prefix="a") == ["a2", "af"]
+        assert found(ALL, prefix="c") == []
+        assert found(("failed",)) == ["a1", "a2", "b1"]
+        assert found(("failed",), kind="quota") == ["a1", "b1"]
+        assert found(("failed",), "a1", kind="quota") == ["b1"]
+        assert found(("failed", "accepted"), kind="quota") == ["a1", "b1"]
+        assert found(("failed",), tenant="ana") == []

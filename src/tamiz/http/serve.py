@@ -18,7 +18,7 @@ from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader
 
-__all__ = ["PORT", "keys_of", "serve"]
+__all__ = ["PORT", "context_of", "keys_of", "serve"]
 
 PORT = 8000
 
@@ -55,7 +55,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
     embedded = EmbeddedService(service, state)
     state.commit()  # so that readers find its tables
     server = Server(
-        make_app(_context(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(context_of(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
@@ -86,7 +86,7 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService) -> Context:
+def context_of(service: Service, embedded: EmbeddedService) -> Context:
     settings = service.settings
 
     async def ready() -> dict[str, str | None]:
