@@ -87,6 +87,7 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
 
 
 def context_of(service: Service, embedded: EmbeddedService) -> Context:
+    """Give what the services work with on an embedded flow."""
     settings = service.settings
 
     async def ready() -> dict[str, str | None]:
