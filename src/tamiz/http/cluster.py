@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import KafkaBus
 from tamiz.bus.topics import Topics
-from tamiz.cache import Cache
+from tamiz.cache import BoundedCache
 from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
@@ -50,7 +50,7 @@ class Cluster:
         bus: KafkaBus,
         clock: Clock,
         say: Callable[[str], None],
-        cache: Cache | None = None,
+        cache: BoundedCache | None = None,
         fleet: Fleet | None = None,
     ) -> None:
         self.store = MongoStore(store, clock, patience=_PATIENCE, say=say)
