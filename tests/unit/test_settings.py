@@ -51,6 +51,9 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "keys": ("k", "k", '"k"'),
     "api_keys": ("t:" + KEY, "t:" + KEY, f'"t:{KEY}"'),
     "trust_network": ("true", True, "true"),
+    "log": ("json", "json", '"json"'),
+    "log_level": ("debug", "debug", '"debug"'),
+    "otlp_endpoint": ("http://h:4318", "http://h:4318", '"http://h:4318"'),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
@@ -64,6 +67,7 @@ ALIASES = {
     "KAFKA_BOOTSTRAP_SERVERS": "bus",
     "MONGO_URI": "store",
     "FLINK_PARALLELISM": "flink_parallelism",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otlp_endpoint",
 }
 
 

@@ -1,6 +1,6 @@
 """The application: the services that are wanted, behind one door."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from litestar import Litestar
@@ -32,7 +32,6 @@ def make_app(
     keys: Keys | None,
     local: bool,
     hot: Hot | None = None,
-    log: Callable[[Scope, int, float], None] = lambda *_: None,
 ) -> Guard:
     """Make the application that serves these services."""
 
@@ -53,6 +52,8 @@ def make_app(
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if call is not None:
+            scope["path_template"] = scope["path"]
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
-    return Guard(serve, keys=keys, local=local, log=log)
+    return Guard(serve, keys=keys, local=local, log=context.access)

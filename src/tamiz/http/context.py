@@ -11,6 +11,8 @@ from tamiz.cache import Cache
 from tamiz.clock import Clock
 from tamiz.hosts.desk import Desk
 from tamiz.hosts.shape import Shape
+from tamiz.http.access import Access, RequestSpans, trace_for
+from tamiz.http.metrics import Metrics
 from tamiz.identity import cache_key
 from tamiz.messages import NO_TERMS, QuestionAsked, Terms
 from tamiz.models.fleet import Fleet
@@ -36,6 +38,9 @@ class Context(msgspec.Struct, kw_only=True):
     """Opens the store for reading; it blocks, so it is for a thread."""
     ready: Callable[[], Awaitable[dict[str, str | None]]]
     """What this process depends on, each with what is wrong with it."""
+    metrics: Metrics
+    spans: RequestSpans | None = None
+    """Where traces are kept."""
     scorer: Callable[[str], Scorer]
     """Makes a scorer by name."""
     policy: Callable[[], Policy]
@@ -45,6 +50,11 @@ class Context(msgspec.Struct, kw_only=True):
     fleet: Fleet | None = None
     replay: Callable[[Sequence[str]], Awaitable[Replayed]] | None = None
     extra: dict[str, Any] = {}
+
+    @property
+    def access(self) -> Access:
+        """What hears of each request that has been answered."""
+        return Access(self.metrics, self.spans)
 
 
 def asked_by(
@@ -66,9 +76,10 @@ def asked_by(
     terms = None if terms == NO_TERMS else terms
     own = identity if terms is None else (terms.tenant, terms.threshold, terms.model, *identity)
     message_id = f"{shape.digest}{int((now - _SINCE) * 1000):010x}{token_hex(5)}"
+    trace_id, traceparent = trace_for(message_id, context.spans)
     return QuestionAsked(
         message_id=message_id,
-        trace_id=message_id,
+        trace_id=trace_id,
         question_id=question_id,
         title=title,
         content=content,
@@ -76,4 +87,5 @@ def asked_by(
         cache_key=cache_key(title, content, reference, shape.asked_how, own),
         created_at=now,
         terms=terms,
+        traceparent=traceparent,
     )

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 has them: `application/problem+json`, each naming what is wrong and what would do."""
 
+import logging
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ __all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of"]
 
 PROBLEM: Final = "application/problem+json"
 
+_log: Final = logging.getLogger("tamiz.http")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -86,6 +88,8 @@ def _wrong(error: ValidationException) -> tuple[str | None, str]:
 
 def _answer(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     problem = as_problem(error)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("a request failed", exc_info=error)
     return Response(body_of(problem), status_code=problem.status, media_type=PROBLEM, headers=problem.headers)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 
 from tamiz.clock import SystemClock
 from tamiz.errors import UsageError
@@ -12,12 +11,15 @@ from tamiz.http.app import SERVICES, make_app
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
+from tamiz.http.metrics import Metrics
 from tamiz.http.server import Server, is_local
 from tamiz.policy import Policy
 from tamiz.scoring import make_scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["PORT", "keys_of", "serve"]
 
@@ -40,7 +42,7 @@ def keys_of(settings: Settings) -> Keys | None:
     )
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, told: Telling) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `TamizError` where it cannot go on; what was taken in is kept."""
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
@@ -48,22 +50,25 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     keys = keys_of(settings)
     gc.freeze()
     with StateFile(settings.state) as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(service, state, keys, say))
+        runner.run(_serve(service, state, keys, told))
 
 
-async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Callable[[str], None]) -> None:
+async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Telling) -> None:
     settings = service.settings
-    embedded = EmbeddedService(service, state)
+    metrics = Metrics(service.clock)
+    embedded = EmbeddedService(service, state, several(told.observer, metrics))
+    metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
+    metrics.waiting = embedded.waiting
     state.commit()  # so that readers find its tables
     server = Server(
-        make_app(_context(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(_context(service, embedded, metrics, told), [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
     with signals() as stop:
         flow = asyncio.create_task(embedded.run())
         await server.start()
-        say(f"serves on http://{settings.host}:{server.port}, kept in {settings.state}")
+        told.say(f"serves on http://{settings.host}:{server.port}, kept in {settings.state}")
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([flow, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +83,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
             finally:
                 await closing
                 hurry.cancel()
-    say("stopped; what is open goes on with the next start")
+    told.say("stopped; what is open goes on with the next start")
 
 
 async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
@@ -87,7 +92,7 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService) -> Context:
+def _context(service: Service, embedded: EmbeddedService, metrics: Metrics, told: Telling) -> Context:
     settings = service.settings
 
     async def ready() -> dict[str, str | None]:
@@ -102,6 +107,8 @@ def _context(service: Service, embedded: EmbeddedService) -> Context:
         shape=lambda: service.shape,
         reader=lambda: StateReader(settings.state),
         ready=ready,
+        metrics=metrics,
+        spans=told.spans,
         scorer=make_scorer,
         policy=lambda: embedded.policy,
         set_policy=set_policy,
