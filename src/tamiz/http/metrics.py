@@ -50,7 +50,7 @@ class Metrics:
         self.lag: Lag | None = None
         """Gives, by stage and topic, the records that it has not finished."""
         self._clock = clock
-        disable_created_metrics()  # a second series for each, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody reads
         self._registry = registry = CollectorRegistry()
         self._waits: Mapping[str, int] = {}
         self._lags: Mapping[str, Mapping[str, int]] = {}

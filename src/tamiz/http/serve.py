@@ -7,6 +7,7 @@ from tamiz.clock import SystemClock
 from tamiz.errors import UsageError
 from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.hosts.signals import signals
+from tamiz.http.access import RequestSpans
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
@@ -21,7 +22,7 @@ from tamiz.store.sqlite.reader import StateReader
 from tamiz.telemetry.observer import several
 from tamiz.telemetry.telling import Telling
 
-__all__ = ["PORT", "keys_of", "serve"]
+__all__ = ["PORT", "context_of", "keys_of", "serve"]
 
 PORT = 8000
 
@@ -57,11 +58,14 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
     settings = service.settings
     metrics = Metrics(service.clock)
     embedded = EmbeddedService(service, state, several(told.observer, metrics))
-    metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
-    metrics.waiting = embedded.waiting
     state.commit()  # so that readers find its tables
     server = Server(
-        make_app(_context(service, embedded, metrics, told), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(
+            context_of(service, embedded, metrics, told.spans),
+            [*SERVICES],
+            keys=keys,
+            local=is_local(settings.host),
+        ),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
@@ -92,8 +96,14 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService, metrics: Metrics, told: Telling) -> Context:
+def context_of(
+    service: Service, embedded: EmbeddedService, metrics: Metrics | None = None, spans: RequestSpans | None = None
+) -> Context:
+    """Give what the services work with on an embedded flow; `metrics` are those that the flow's hops go to."""
     settings = service.settings
+    metrics = metrics or Metrics(service.clock)
+    metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
+    metrics.waiting = embedded.waiting
 
     async def ready() -> dict[str, str | None]:
         return {"state": "it lost its last transaction" if embedded.broken else None, **models_of(service.fleet)}
@@ -108,7 +118,7 @@ def _context(service: Service, embedded: EmbeddedService, metrics: Metrics, told
         reader=lambda: StateReader(settings.state),
         ready=ready,
         metrics=metrics,
-        spans=told.spans,
+        spans=spans,
         scorer=make_scorer,
         policy=lambda: embedded.policy,
         set_policy=set_policy,
