@@ -31,6 +31,8 @@ _COMMANDS: Final = {
 
 _EXTRAS: Final = {
     "confluent_kafka": "kafka,mongo",
+    "duckdb": "lab",
+    "matplotlib": "lab",
     "pymongo": "kafka,mongo",
     "litestar": "serve",
     "uvicorn": "serve",
