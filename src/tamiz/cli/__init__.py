@@ -38,8 +38,6 @@ _EXTRAS: Final = {
     "uvicorn": "serve",
     "httptools": "serve",
     "prometheus_client": "serve",
-    "duckdb": "lab",
-    "matplotlib": "lab",
     "opentelemetry": "telemetry",
 }
 """Packages that only an extra brings; others say so where they are used."""
