@@ -7,7 +7,7 @@ what the store has, but for what was done again after a crash.
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
 
@@ -16,6 +16,7 @@ from tamiz.clock import Clock
 from tamiz.effects import Effects
 from tamiz.errors import TamizError
 from tamiz.hosts.desk import Desk
+from tamiz.http.tallies import Spread, Tally
 from tamiz.messages import (
     DeadLetter,
     Event,
@@ -50,43 +51,35 @@ class Metrics:
         self.lag: Lag | None = None
         """Gives, by stage and topic, the records that it has not finished."""
         self._clock = clock
-        disable_created_metrics()  # type: ignore[no-untyped-call] # a second series for each, which nobody reads
-        self._registry = registry = CollectorRegistry()
         self._waits: Mapping[str, int] = {}
         self._lags: Mapping[str, Mapping[str, int]] = {}
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(f"tamiz_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"tamiz_{name}", text, labels, buckets=buckets, registry=registry)
-
-        self._asked = counter("questions_asked", "Questions taken in here.")
-        self._questions = counter("questions", "Questions that ended here.", "outcome", "source")
-        self._attempts = counter("attempts", "Answers judged.", "verdict")
-        self._retries = counter("retries", "Failed calls that are made again, by why they failed.", "kind")
-        self._calls = counter("model_calls", "Calls to models, by what came of them.", "model", "result")
-        self._tokens = counter("tokens", "Tokens, as the models' servers count them.", "model", "direction")
-        self._call_seconds = histogram("model_call_seconds", "How long calls took.", _ANSWERS, "model")
-        self._answer_seconds = histogram(
-            "answer_seconds", "From a question's submission to its outcome.", _ANSWERS, "source"
+        self._asked = Tally("tamiz_questions_asked", "Questions taken in here.")
+        self._questions = Tally("tamiz_questions", "Questions that ended here.", "outcome", "source")
+        self._attempts = Tally("tamiz_attempts", "Answers judged.", "verdict")
+        self._retries = Tally("tamiz_retries", "Failed calls that are made again, by why they failed.", "kind")
+        self._calls = Tally("tamiz_model_calls", "Calls to models, by what came of them.", "model", "result")
+        self._tokens = Tally("tamiz_tokens", "Tokens, as the models' servers count them.", "model", "direction")
+        self._call_seconds = Spread("tamiz_model_call_seconds", "How long calls took.", _ANSWERS, "model")
+        self._answer_seconds = Spread(
+            "tamiz_answer_seconds", "From a question's submission to its outcome.", _ANSWERS, "source"
         )
-        self._hop_seconds = histogram("hop_seconds", "How long a stage took with an event.", _HOPS, "stage")
-        self._requests = histogram(
-            "http_request_seconds", "How long requests took.", _REQUESTS, "method", "route", "status"
+        self._hop_seconds = Spread("tamiz_hop_seconds", "How long a stage took with an event.", _HOPS, "stage")
+        self._requests = Spread(
+            "tamiz_http_request_seconds", "How long requests took.", _REQUESTS, "method", "route", "status"
         )
-        registry.register(_Gauges(self._gauges))
-        ProcessCollector(registry=registry)
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collected(self._collect))
+        ProcessCollector(registry=self._registry)
 
     def hop(self, stage: str, event: Event | None, effects: Effects, seconds: float) -> None:
         """See `Observer.hop`."""
         if event is not None:
-            self._hop_seconds.labels(stage).observe(seconds)
+            self._hop_seconds.add(seconds, stage)
         for each in effects.record:
             if isinstance(each, ValidatedResponse | DeadLetter):
                 self._ended(each)
             elif isinstance(each, QuestionAsked):
-                self._asked.inc()
+                self._asked.add()
         match stage:
             case "generate":
                 for each in effects.emit:
@@ -95,13 +88,13 @@ class Metrics:
                 for each in effects.emit:
                     self._judged(each)
             case "retry" if isinstance(event, LlmError) and not isinstance(next(iter(effects.emit), None), DeadLetter):
-                self._retries.labels(event.kind).inc()
+                self._retries.add(event.kind)
             case _:
                 pass
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Take note of a request; `route` is the template of its path, empty where there is none such."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        self._requests.add(seconds, method, route, str(status))
 
     async def text(self) -> bytes:
         """Give all of them as text. What cannot be looked at just now is left out."""
@@ -116,29 +109,33 @@ class Metrics:
 
     def _ended(self, event: ValidatedResponse | DeadLetter) -> None:
         source = str(event.source or "none")
-        self._questions.labels(event.outcome, source).inc()
-        self._answer_seconds.labels(source).observe(max(self._clock.time() - event.created_at, 0.0))
+        self._questions.add(event.outcome, source)
+        self._answer_seconds.add(max(self._clock.time() - event.created_at, 0.0), source)
 
     def _called(self, event: Event) -> None:
         if isinstance(event, LlmResponse):
             model, result = event.endpoint or event.model, "answered"
-            self._tokens.labels(model, "prompt").inc(event.prompt_tokens or 0)
-            self._tokens.labels(model, "completion").inc(event.completion_tokens or 0)
+            self._tokens.add(model, "prompt", by=event.prompt_tokens or 0)
+            self._tokens.add(model, "completion", by=event.completion_tokens or 0)
         elif isinstance(event, LlmError):
             model, result = event.model, event.kind
-            self._tokens.labels(model, "unknown").inc(event.tokens or 0)
+            self._tokens.add(model, "unknown", by=event.tokens or 0)
         else:
             return
-        self._calls.labels(model, result).inc()
-        self._call_seconds.labels(model).observe(event.latency_ms / 1000)
+        self._calls.add(model, result)
+        self._call_seconds.add(event.latency_ms / 1000, model)
 
     def _judged(self, event: Event) -> None:
         if isinstance(event, ValidatedResponse):
-            self._attempts.labels("accepted" if event.accepted else "refused").inc()
+            self._attempts.add("accepted" if event.accepted else "refused")
         elif isinstance(event, RegenerationRequest):
-            self._attempts.labels("refused").inc()
+            self._attempts.add("refused")
 
-    def _gauges(self) -> Iterable[Metric]:
+    def _collect(self) -> Iterable[Metric]:
+        for counted in (self._asked, self._questions, self._attempts, self._retries, self._calls, self._tokens):
+            yield counted.collect()
+        for spread in (self._call_seconds, self._answer_seconds, self._hop_seconds, self._requests):
+            yield spread.collect()
         if self.desk is not None:
             queue = self.desk.queue
             yield _gauge("queue_length", "Questions taken in here that have no outcome yet.", len(queue))
@@ -165,8 +162,8 @@ class Metrics:
             yield family
 
 
-class _Gauges:
-    """What is looked at when it is asked for."""
+class _Collected:
+    """All that a registry is to hold."""
 
     def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
         self.collect = collect
