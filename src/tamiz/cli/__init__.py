@@ -38,6 +38,7 @@ _EXTRAS: Final = {
     "uvicorn": "serve",
     "httptools": "serve",
     "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
 }
 """Packages that only an extra brings; others say so where they are used."""
 

@@ -1,7 +1,7 @@
 """The application: the services that are wanted, behind one door."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -49,7 +49,6 @@ def make_app(
     keys: Keys | None,
     local: bool,
     hot: Hot | None = None,
-    log: Callable[[Scope, int, float], None] = lambda *_: None,
 ) -> Guard:
     """Make the application that serves these services."""
 
@@ -79,9 +78,11 @@ def make_app(
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if call is not None:
+            scope["path_template"] = scope["path"]
         if call is None and scope["type"] == "http" and scope["path"] in alone:
             allowed = ", ".join(method for method, path in calls if path == scope["path"])
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
-    return Guard(serve, keys=keys, local=local, streamed=("/datasets",), log=log)
+    return Guard(serve, keys=keys, local=local, streamed=("/datasets",), log=context.access)

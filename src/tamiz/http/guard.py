@@ -8,10 +8,11 @@ from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tamiz.http.current import REQUEST
 from tamiz.http.keys import LOCAL, Caller, Keys
 from tamiz.http.problems import Problem, body_of, type_of
 
-__all__ = ["ASGI", "BODY_CAP", "Guard", "Receive", "Scope", "Send", "refuse"]
+__all__ = ["ASGI", "BODY_CAP", "WATCHED", "Guard", "Receive", "Scope", "Send", "refuse"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -26,7 +27,7 @@ _READ_WITHIN: Final = 60.0
 """Seconds until a client must have taken what it is sent."""
 _AT_ONCE: Final = 4096
 """Requests at once."""
-_OPEN: Final = frozenset({"/health", "/ready", "/metrics"})
+WATCHED: Final = frozenset({"/health", "/ready", "/metrics"})
 """What is told to whoever asks: monitors have no key."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
@@ -64,7 +65,7 @@ class Guard:
         self._keys = keys
         self._local = local
         self._streamed = streamed
-        self._public = _OPEN | public
+        self._public = WATCHED | public
         self._sessions = sessions
         self._log = log
 
@@ -76,6 +77,8 @@ class Guard:
                 return
             await self._app(scope, receive, send)
             return
+        REQUEST.set(scope)
+        scope.setdefault("state", {})
         started = time.monotonic()
         status = 499  # until an answer has begun: the client is gone
 
@@ -110,7 +113,7 @@ class Guard:
             self._crowded()
             self._same_site(scope, headers)
             caller = self._caller(scope, headers)
-            scope.setdefault("state", {})["caller"] = caller
+            scope["state"]["caller"] = caller
             taken = self._taking(scope, receive, headers)
         except Problem as problem:
             await refuse(send, problem, scope["path"])

@@ -2,22 +2,25 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 
 from tamiz.clock import SystemClock
 from tamiz.errors import UsageError
 from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.hosts.signals import signals
+from tamiz.http.access import RequestSpans
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
+from tamiz.http.metrics import Metrics
 from tamiz.http.server import Server, is_local
 from tamiz.policy import Policy
 from tamiz.scoring import make_scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["PORT", "context_of", "keys_of", "serve"]
 
@@ -40,7 +43,7 @@ def keys_of(settings: Settings) -> Keys | None:
     )
 
 
-def serve(settings: Settings, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, told: Telling) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `TamizError` where it cannot go on; what was taken in is kept."""
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
@@ -48,22 +51,28 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     keys = keys_of(settings)
     gc.freeze()
     with StateFile(settings.state) as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(service, state, keys, say))
+        runner.run(_serve(service, state, keys, told))
 
 
-async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Callable[[str], None]) -> None:
+async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Telling) -> None:
     settings = service.settings
-    embedded = EmbeddedService(service, state)
+    metrics = Metrics(service.clock)
+    embedded = EmbeddedService(service, state, several(told.observer, metrics))
     state.commit()  # so that readers find its tables
     server = Server(
-        make_app(context_of(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(
+            context_of(service, embedded, metrics, told.spans),
+            [*SERVICES],
+            keys=keys,
+            local=is_local(settings.host),
+        ),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
     with signals() as stop:
         flow = asyncio.create_task(embedded.run())
         await server.start()
-        say(f"serves on http://{settings.host}:{server.port}, kept in {settings.state}")
+        told.say(f"serves on http://{settings.host}:{server.port}, kept in {settings.state}")
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([flow, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +87,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
             finally:
                 await closing
                 hurry.cancel()
-    say("stopped; what is open goes on with the next start")
+    told.say("stopped; what is open goes on with the next start")
 
 
 async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
@@ -87,9 +96,14 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def context_of(service: Service, embedded: EmbeddedService) -> Context:
-    """Give what the services work with on an embedded flow."""
+def context_of(
+    service: Service, embedded: EmbeddedService, metrics: Metrics | None = None, spans: RequestSpans | None = None
+) -> Context:
+    """Give what the services work with on an embedded flow; `metrics` are those that the flow's hops go to."""
     settings = service.settings
+    metrics = metrics or Metrics(service.clock)
+    metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
+    metrics.waiting = embedded.waiting
 
     async def ready() -> dict[str, str | None]:
         return {"state": "it lost its last transaction" if embedded.broken else None, **models_of(service.fleet)}
@@ -103,6 +117,8 @@ def context_of(service: Service, embedded: EmbeddedService) -> Context:
         shape=lambda: service.shape,
         reader=lambda: StateReader(settings.state),
         ready=ready,
+        metrics=metrics,
+        spans=spans,
         scorer=make_scorer,
         policy=lambda: embedded.policy,
         set_policy=set_policy,
