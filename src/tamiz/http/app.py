@@ -1,5 +1,6 @@
 """The application: the services that are wanted, behind one door."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
@@ -7,6 +8,7 @@ from typing import Final
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import LitestarDeprecationWarning
 from litestar.openapi import OpenAPIConfig
 
 from tamiz import __version__
@@ -48,17 +50,19 @@ def make_app(
     if "llm" in services:
         calls["POST", PATH] = Chat(context)
         documented = OPERATIONS
-    app = Litestar(
-        route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
-        dependencies={"context": Provide(give, sync_to_thread=False)},
-        exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
-        request_max_body_size=None,  # the guard has a cap
-        state=State({DOCUMENTED: documented}),
-        signature_types=[Context],
-        logging_config=None,
-        debug=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LitestarDeprecationWarning)  # how Litestar 3 wants handlers to be annotated
+        app = Litestar(
+            route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
+            dependencies={"context": Provide(give, sync_to_thread=False)},
+            exception_handlers=HANDLERS,
+            openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
+            request_max_body_size=None,  # the guard has a cap
+            state=State({DOCUMENTED: documented}),
+            signature_types=[Context],
+            logging_config=None,
+            debug=False,
+        )
     alone = {path for _, path in calls} - {route.path for route in app.routes}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
