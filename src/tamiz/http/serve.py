@@ -88,7 +88,7 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
 
 def context_of(service: Service, embedded: EmbeddedService) -> Context:
     """Give what the services work with on an embedded flow."""
-    settings = service.settings
+    settings, shape = service.settings, service.shape
 
     async def ready() -> dict[str, str | None]:
         return {"state": "it lost its last transaction" if embedded.broken else None, **_models(service)}
@@ -99,7 +99,7 @@ def context_of(service: Service, embedded: EmbeddedService) -> Context:
     return Context(
         settings=settings,
         clock=service.clock,
-        shape=lambda: service.shape,
+        shape=lambda: shape,
         reader=lambda: StateReader(settings.state),
         ready=ready,
         scorer=make_scorer,
