@@ -100,7 +100,7 @@ def context_of(
     service: Service, embedded: EmbeddedService, metrics: Metrics | None = None, spans: RequestSpans | None = None
 ) -> Context:
     """Give what the services work with on an embedded flow; `metrics` are those that the flow's hops go to."""
-    settings = service.settings
+    settings, shape = service.settings, service.shape
     metrics = metrics or Metrics(service.clock)
     metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
     metrics.waiting = embedded.waiting
@@ -114,7 +114,7 @@ def context_of(
     return Context(
         settings=settings,
         clock=service.clock,
-        shape=lambda: service.shape,
+        shape=lambda: shape,
         reader=lambda: StateReader(settings.state),
         ready=ready,
         metrics=metrics,
