@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "status": ("tamiz.cli.inspect", "Count questions by outcome, and what is still open."),
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
+    "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
