@@ -56,7 +56,9 @@ class EmbeddedHost:
         spending: Spending,
         clock: Clock,
         listener: Listener,
+        watch: Callable[[Event], None] = lambda _: None,
     ) -> None:
+        """`watch` hears of each event that the store is told to remember, as it happens."""
         self.counters = Counters()
         self.budget_spent = False
         self._state = state
@@ -70,6 +72,7 @@ class EmbeddedHost:
         self._spending = spending
         self._clock = clock
         self._commits = Commits(state, clock, listener)
+        self._watch = watch
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._short_of_room = False  # whether that kept calls from being started
@@ -91,6 +94,11 @@ class EmbeddedHost:
     def next_due(self) -> float | None:
         """When the next deferred event is due, in seconds since the epoch."""
         return self._next_due
+
+    def waiting(self) -> dict[str, int]:
+        """Give how many events each stage has still to take up."""
+        found = {name: self._bus.waiting(name) for name in self._stages}
+        return {**found, "generate": found["generate"] + len(self._held)}
 
     def stop(self, *, grace: bool) -> None:
         """Ask the host to stop: no new questions and no new calls.
@@ -196,6 +204,7 @@ class EmbeddedHost:
         for event in effects.record:
             await self._answers.record(event)
             self.counters.count(event)
+            self._watch(event)
             if isinstance(event, (ValidatedResponse, DeadLetter)):
                 self._commits.finished.append(event)
             elif isinstance(event, QuestionAsked):

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -17,7 +17,7 @@ from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.flow import STAGES, Flow, make_flow
 from tamiz.hosts.shape import Shape
 from tamiz.hosts.spending import Budget, Spending
-from tamiz.messages import QuestionAsked, Terminal, ValidatedResponse
+from tamiz.messages import Event, QuestionAsked, Terminal, ValidatedResponse
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
@@ -66,7 +66,7 @@ class EmbeddedService:
     Raises `UsageError` where the state file has open questions that were asked under other settings.
     """
 
-    def __init__(self, service: Service, state: StateFile) -> None:
+    def __init__(self, service: Service, state: StateFile, watch: Callable[[Event], None] = lambda _: None) -> None:
         settings, clock = service.settings, service.clock
         shape = service.shape
         agree_on_settings(state, shape.settings)
@@ -105,6 +105,7 @@ class EmbeddedService:
             spending=Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens)),
             clock=clock,
             listener=self,
+            watch=watch,
         )
         self._durable: dict[str, asyncio.Future[None]] = {}
         self._stopping = False

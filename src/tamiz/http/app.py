@@ -13,15 +13,22 @@ from tamiz.http.docs import Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
+from tamiz.http.live import PUBLIC, Live
+from tamiz.http.policy import Bar
 from tamiz.http.problems import HANDLERS
+from tamiz.http.sign_in import SignIn
 from tamiz.http.traffic import Traffic
+from tamiz.http.traffic_runs import TrafficRuns
 
 __all__ = ["SERVICES", "Hot", "make_app"]
 
 Hot = Mapping[tuple[str, str], ASGI]
 """Calls by method and path that are served without a framework in the way."""
 
-SERVICES: Final[dict[str, tuple[type, ...]]] = {"traffic": (Traffic,)}
+SERVICES: Final[dict[str, tuple[type, ...]]] = {
+    "traffic": (Traffic, TrafficRuns),
+    "dashboard": (Live, SignIn, Bar),
+}
 """The controllers of each service."""
 
 
@@ -55,4 +62,11 @@ def make_app(
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
-    return Guard(serve, keys=keys, local=local, log=log)
+    return Guard(
+        serve,
+        keys=keys,
+        local=local,
+        public=PUBLIC if context.board is not None else frozenset(),
+        sessions=context.sessions or (lambda _: None),
+        log=log,
+    )

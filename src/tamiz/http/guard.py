@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tamiz.http.keys import LOCAL, Caller, Keys
 from tamiz.http.problems import PROBLEM, Problem, body_of
 
-__all__ = ["ASGI", "BODY_CAP", "Guard", "Receive", "Scope", "Send", "refuse"]
+__all__ = ["ASGI", "BODY_CAP", "COOKIE", "Guard", "Receive", "Scope", "Send", "operator_of", "refuse"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,6 +20,8 @@ ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_CAP: Final = 1024 * 1024
 """Most bytes of a request's body, but for those that are streamed."""
+COOKIE: Final = "tamiz"
+"""The cookie that stands for an API key in a browser."""
 _BODY_WITHIN: Final = 30.0
 """Seconds until a body must be there; of a streamed one each part."""
 _READ_WITHIN: Final = 60.0
@@ -45,7 +47,8 @@ class Guard:
     Where `keys` are asked for, each request names one (`Authorization: Bearer KEY`, `x-api-key`, or the cookie that the
     page sets). Where none are, the service is this machine's own, and a request that a web page of elsewhere has a
     browser make is refused: by its `Host`, its `Origin` and `Sec-Fetch-Site`. `streamed` are the beginnings of paths
-    whose bodies are read as they come, and may be of any size; `public` are paths that need no key.
+    whose bodies are read as they come, and may be of any size; `public` are paths that need no key; one that
+    ends in a slash stands for all below it.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Guard:
         self._local = local
         self._streamed = streamed
         self._public = _OPEN | public
+        self._below = tuple(path for path in public if path.endswith("/") and path != "/")
         self._sessions = sessions
         self._log = log
 
@@ -128,15 +132,18 @@ class Guard:
         kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         given = key.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
         caller = self._keys.caller(given) if given else self._session(headers)
-        if caller is None and scope["path"] not in self._public:
+        if caller is None and not self._is_public(scope["path"]):
             what = "this API key is not known" if given else "an API key is asked for: Authorization: Bearer KEY"
             raise Problem(HTTPStatus.UNAUTHORIZED, what, code="invalid_api_key")
         return caller
 
+    def _is_public(self, path: str) -> bool:
+        return path in self._public or (bool(self._below) and path.startswith(self._below))
+
     def _session(self, headers: dict[bytes, bytes]) -> Caller | None:
         for part in headers.get(b"cookie", b"").decode("latin-1").split(";"):
             name, _, value = part.strip().partition("=")
-            if name == "tamiz" and (caller := self._sessions(value)) is not None:
+            if name == COOKIE and (caller := self._sessions(value)) is not None:
                 return caller
         return None
 
@@ -181,6 +188,14 @@ class Guard:
             return message
 
         return take
+
+
+def operator_of(scope: Mapping[str, Any]) -> Caller:
+    """Give who sent the request. Raises `Problem` 403 where that is no operator."""
+    caller: Caller = scope["state"]["caller"]
+    if not caller.operator:
+        raise Problem(HTTPStatus.FORBIDDEN, "this is for operators alone (the tenant `operator`)", code="operator")
+    return caller
 
 
 async def refuse(send: Send, problem: Problem) -> None:

@@ -6,12 +6,17 @@ from collections.abc import Callable
 
 from tamiz.clock import SystemClock
 from tamiz.errors import UsageError
+from tamiz.hosts.gauges import EmbeddedGauges
+from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.hosts.signals import signals
 from tamiz.http.app import SERVICES, make_app
+from tamiz.http.board import Board
 from tamiz.http.context import Context
 from tamiz.http.keys import Keys
+from tamiz.http.runs import Runs
 from tamiz.http.server import Server, is_local
+from tamiz.http.sessions import Sessions
 from tamiz.policy import Policy
 from tamiz.scoring import make_scorer
 from tamiz.settings import Settings
@@ -52,13 +57,17 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
 async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Callable[[str], None]) -> None:
     settings = service.settings
-    embedded = EmbeddedService(service, state)
+    pulses = Pulses(service.clock)
+    embedded = EmbeddedService(service, state, pulses.add)
     state.commit()  # so that readers find its tables
+    context = _context(service, embedded, pulses, keys)
     server = Server(
-        make_app(_context(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
+    if context.board is not None:
+        await context.board.begin()
     with signals() as stop:
         flow = asyncio.create_task(embedded.run())
         await server.start()
@@ -69,7 +78,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
         finally:
             stopped.cancel()
             embedded.stop(grace=True)
-            closing = asyncio.create_task(server.stop())
+            closing = asyncio.create_task(_close(server, context))
             stop.clear()
             hurry = asyncio.create_task(_hurry(stop, embedded))
             try:
@@ -80,14 +89,24 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
     say("stopped; what is open goes on with the next start")
 
 
+async def _close(server: Server, context: Context) -> None:
+    """End what has no end of its own, and then all requests."""
+    if context.runs is not None:
+        await context.runs.close()
+    if context.board is not None:
+        await context.board.close()
+    await server.stop()
+
+
 async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     """Wait for the second signal, and give up the calls in flight then."""
     await stop.wait()
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService) -> Context:
-    settings = service.settings
+def _context(service: Service, embedded: EmbeddedService, pulses: Pulses, keys: Keys | None) -> Context:
+    settings, clock = service.settings, service.clock
+    runs = Runs(clock)
 
     async def ready() -> dict[str, str | None]:
         return {"state": "it lost its last transaction" if embedded.broken else None, **_models(service)}
@@ -95,19 +114,37 @@ def _context(service: Service, embedded: EmbeddedService) -> Context:
     def set_policy(policy: Policy) -> None:
         embedded.policy = policy
 
+    def reader() -> StateReader:
+        return StateReader(settings.state)
+
+    def policy() -> Policy:
+        return embedded.policy
+
     return Context(
         settings=settings,
-        clock=service.clock,
+        clock=clock,
         shape=lambda: service.shape,
-        reader=lambda: StateReader(settings.state),
+        reader=reader,
         ready=ready,
         scorer=make_scorer,
-        policy=lambda: embedded.policy,
+        policy=policy,
         set_policy=set_policy,
         desk=embedded,
         cache=embedded.flow.cache,
         fleet=service.fleet,
         replay=embedded.replay,
+        runs=runs,
+        board=Board(
+            pulses,
+            EmbeddedGauges(embedded, service.fleet, reader, clock),
+            reader,
+            policy,
+            runs,
+            keys_asked=keys is not None,
+            able=("policy", "cache", "traffic", "replay"),
+            clock=clock,
+        ),
+        sessions=None if keys is None else Sessions(keys.caller, clock),
     )
 
 
