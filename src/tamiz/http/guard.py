@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from tamiz.http.keys import LOCAL, Caller, Keys
 from tamiz.http.problems import PROBLEM, Problem, body_of
 
-__all__ = ["ASGI", "BODY_CAP", "COOKIE", "Guard", "Receive", "Scope", "Send", "operator_of", "refuse"]
+__all__ = ["ASGI", "BODY_CAP", "COOKIE", "Guard", "Receive", "Scope", "Send", "refuse"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -188,14 +188,6 @@ class Guard:
             return message
 
         return take
-
-
-def operator_of(scope: Mapping[str, Any]) -> Caller:
-    """Give who sent the request. Raises `Problem` 403 where that is no operator."""
-    caller: Caller = scope["state"]["caller"]
-    if not caller.operator:
-        raise Problem(HTTPStatus.FORBIDDEN, "this is for operators alone (the tenant `operator`)", code="operator")
-    return caller
 
 
 async def refuse(send: Send, problem: Problem) -> None:

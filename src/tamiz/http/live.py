@@ -10,8 +10,8 @@ from litestar.types import ASGIApp
 
 from tamiz.hosts.cache_trial import CacheTrial, cache_trial
 from tamiz.http.board import Board, Snapshot
+from tamiz.http.callers import caller_of, operator_of
 from tamiz.http.context import Context
-from tamiz.http.guard import operator_of
 from tamiz.http.problems import Problem
 
 __all__ = ["PUBLIC", "Live"]
@@ -59,12 +59,12 @@ class Live(Controller):
     @get("/snapshot", summary="What the page shows")
     async def snapshot(self, request: Request[Any, Any, Any], context: Context) -> Snapshot:
         """Give it once. A tenant gets what is its own."""
-        return await _board(context).snapshot(request.scope["state"]["caller"])
+        return await _board(context).snapshot(caller_of(request))
 
     @get("/events", summary="What the page shows, once a second", media_type="text/event-stream")
     async def events(self, request: Request[Any, Any, Any], context: Context) -> ASGIApp:
         """Stream it as server-sent events; a slow reader is sent the latest. 503 where too many listen."""
-        return _board(context).listen(request.scope["state"]["caller"])  # type: ignore[return-value] # its own names
+        return _board(context).listen(caller_of(request))  # type: ignore[return-value] # its own names
 
     @get("/cache/preview", summary="What another cache would have done")
     async def cache(
@@ -76,7 +76,7 @@ class Live(Controller):
         ttl: Annotated[float | None, Parameter(ge=0)] = None,
     ) -> CacheTrial:
         """Tell how many of the last accepted answers such a cache would have had. For operators."""
-        operator_of(request.scope)
+        operator_of(request)
         return cache_trial(_board(context).keys, policy, size, ttl)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Controller, Request, get, put
 
+from tamiz.http.callers import operator_of
 from tamiz.http.context import Context
-from tamiz.http.guard import operator_of
 from tamiz.http.problems import Problem
 from tamiz.policy import Policy
 
@@ -36,7 +36,7 @@ class Bar(Controller):
     @put(summary="Change what an answer must reach")
     async def change(self, data: NewBar, request: Request[Any, Any, Any], context: Context) -> Policy:
         """Change it for answers from now on, until the service starts anew. For operators."""
-        operator_of(request.scope)
+        operator_of(request)
         if context.set_policy is None:
             raise Problem(HTTPStatus.NOT_FOUND, "the quality bar is set where answers are judged, which is not here")
         changed = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not None}

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Controller, Request, delete, get, post
 
+from tamiz.http.callers import operator_of
 from tamiz.http.context import Context, asked_by
-from tamiz.http.guard import operator_of
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
 from tamiz.http.runs import Dataset, Runs, RunTold, ask_within, sample
@@ -66,7 +66,7 @@ class TrafficRuns(Controller):
     @post(status_code=201, summary="Start a run")
     async def start(self, data: Wanted, request: Request[Any, Any, Any], context: Context) -> RunTold:
         """Begin to ask questions by popularity, at the times of an arrival process, as clients would."""
-        caller = operator_of(request.scope)
+        caller = operator_of(request)
         runs, plan = _runs(context), data.plan()
         dataset = data.dataset or ("given" if data.questions else "sample")
         questions = await _questions(context, dataset, data.questions)
@@ -75,19 +75,19 @@ class TrafficRuns(Controller):
     @get(summary="The runs of this process")
     async def told(self, request: Request[Any, Any, Any], context: Context) -> list[RunTold]:
         """Tell of those that go on and the last that are over, the latest first."""
-        operator_of(request.scope)
+        operator_of(request)
         return _runs(context).told()
 
     @get("/{run_id:str}", summary="A run")
     async def one(self, run_id: str, request: Request[Any, Any, Any], context: Context) -> RunTold:
         """Tell how far it is."""
-        operator_of(request.scope)
+        operator_of(request)
         return _found(_runs(context).one(run_id), run_id)
 
     @delete("/{run_id:str}", status_code=200, summary="Stop a run")
     async def stop(self, run_id: str, request: Request[Any, Any, Any], context: Context) -> RunTold:
         """Ask nothing more. What has been asked goes on to its outcome."""
-        operator_of(request.scope)
+        operator_of(request)
         return _found(_runs(context).stop(run_id), run_id)
 
 
