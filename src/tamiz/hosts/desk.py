@@ -66,6 +66,7 @@ class Queue:
         self._clock = clock
         self._open: set[str] = set()
         self._waiting: dict[str, list[asyncio.Future[Terminal]]] = {}
+        self._freed = asyncio.Event()
         self._ended: deque[tuple[float, int]] = deque()
 
     def __len__(self) -> int:
@@ -81,6 +82,13 @@ class Queue:
     def leave(self, message_id: str) -> None:
         """Give the place back, of a question that was not taken in after all."""
         self._open.discard(message_id)
+        self._freed.set()
+
+    async def room(self, share: float) -> None:
+        """Wait until less than this share of the places is taken, or one where that is none."""
+        while len(self._open) >= max(self.limit * share, 1):
+            self._freed.clear()
+            await self._freed.wait()
 
     def waited_for(self) -> list[str]:
         """Give the questions that somebody waits for."""
@@ -92,6 +100,7 @@ class Queue:
         for outcome in outcomes:
             count += outcome.message_id in self._open
             self._open.discard(outcome.message_id)
+            self._freed.set()
             for future in self._waiting.pop(outcome.message_id, ()):
                 if not future.done():
                     future.set_result(outcome)

@@ -1,22 +1,28 @@
 """The application: the services that are wanted, behind one door."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.exceptions import LitestarDeprecationWarning
 from litestar.openapi import OpenAPIConfig
 
 from tamiz import __version__
+from tamiz.http.cache import CacheService
 from tamiz.http.context import Context
 from tamiz.http.docs import Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
 from tamiz.http.live import PUBLIC, Live
+from tamiz.http.lookup import lookup_call
 from tamiz.http.policy import Bar
 from tamiz.http.problems import HANDLERS
+from tamiz.http.score import Score
 from tamiz.http.sign_in import SignIn
+from tamiz.http.storage import Storage
 from tamiz.http.traffic import Traffic
 from tamiz.http.traffic_runs import TrafficRuns
 
@@ -27,6 +33,9 @@ Hot = Mapping[tuple[str, str], ASGI]
 
 SERVICES: Final[dict[str, tuple[type, ...]]] = {
     "traffic": (Traffic, TrafficRuns),
+    "cache": (CacheService,),
+    "score": (Score,),
+    "storage": (Storage,),
     "dashboard": (Live, SignIn, Bar),
 }
 """The controllers of each service."""
@@ -46,17 +55,21 @@ def make_app(
     def give() -> Context:
         return context
 
-    app = Litestar(
-        route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
-        dependencies={"context": Provide(give, sync_to_thread=False)},
-        exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
-        request_max_body_size=None,  # the guard has a cap
-        signature_types=[Context],
-        logging_config=None,
-        debug=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LitestarDeprecationWarning)  # how Litestar 3 wants handlers to be annotated
+        app = Litestar(
+            route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
+            dependencies={"context": Provide(give, sync_to_thread=False)},
+            exception_handlers=HANDLERS,
+            openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
+            request_max_body_size=None,  # the guard has a cap
+            signature_types=[Context],
+            logging_config=None,
+            debug=False,
+        )
     calls = dict(hot or {})
+    if "cache" in services:
+        calls["POST", "/cache/lookup"] = lookup_call(context)
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
@@ -66,6 +79,7 @@ def make_app(
         serve,
         keys=keys,
         local=local,
+        streamed=("/datasets",),
         public=PUBLIC if context.board is not None else frozenset(),
         sessions=context.sessions or (lambda _: None),
         log=log,

@@ -23,7 +23,7 @@ from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader
 
-__all__ = ["PORT", "keys_of", "serve"]
+__all__ = ["PORT", "context_of", "keys_of", "serve"]
 
 PORT = 8000
 
@@ -60,7 +60,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
     pulses = Pulses(service.clock)
     embedded = EmbeddedService(service, state, pulses.add)
     state.commit()  # so that readers find its tables
-    context = _context(service, embedded, pulses, keys)
+    context = context_of(service, embedded, pulses, keys)
     server = Server(
         make_app(context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
@@ -104,7 +104,10 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService, pulses: Pulses, keys: Keys | None) -> Context:
+def context_of(
+    service: Service, embedded: EmbeddedService, pulses: Pulses | None = None, keys: Keys | None = None
+) -> Context:
+    """Give what the services work with on an embedded flow; without `pulses` there is nothing for a page to show."""
     settings, clock = service.settings, service.clock
     runs = Runs(clock)
 
@@ -134,7 +137,9 @@ def _context(service: Service, embedded: EmbeddedService, pulses: Pulses, keys: 
         fleet=service.fleet,
         replay=embedded.replay,
         runs=runs,
-        board=Board(
+        board=None
+        if pulses is None
+        else Board(
             pulses,
             EmbeddedGauges(embedded, service.fleet, reader, clock),
             reader,

@@ -1,6 +1,5 @@
 """Traffic runs over HTTP."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -15,6 +14,7 @@ from tamiz.http.problems import Problem
 from tamiz.http.runs import Dataset, Runs, RunTold, ask_within, sample
 from tamiz.http.traffic import Question as Given
 from tamiz.messages import Terms
+from tamiz.store.base import Reader
 from tamiz.traffic.plan import Plan
 from tamiz.traffic.question import Question
 
@@ -113,13 +113,11 @@ async def _questions(context: Context, dataset: Dataset, given: list[Given]) -> 
         case "sample":
             return [*sample()]
         case "stored":
-            return await asyncio.to_thread(_stored, context)
+            return await context.look(_stored)
 
 
-def _stored(context: Context) -> list[Question]:
-    with context.reader() as reader:
-        rows = reader.recent(_STORED)
-        lives = {row.question: reader.life(row.message_id) for row in rows}
+def _stored(reader: Reader) -> list[Question]:
+    lives = {row.question: reader.life(row.message_id) for row in reader.recent(_STORED)}
     if not lives:
         raise Problem(HTTPStatus.BAD_REQUEST, "dataset: no question has been answered yet", field="dataset")
     return [Question(life.id, life.question, life.content, life.reference) for life in lives.values()]

@@ -153,6 +153,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The least score; what has none is left out then."""
     tenant: str | None = None
     """Whose they are; `None`: everybody's."""
+    kind: str | None = None
+    """Of dead letters: why they failed, in a word."""
+    prefix: str = ""
+    """What their `message_id` begins with: hexadecimal digits."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):

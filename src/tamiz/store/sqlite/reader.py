@@ -177,6 +177,12 @@ class StateReader:
         """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
         return Page.of(answered(self._each, wanted, after, limit + 1), limit)
 
+    def asked(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these submissions are known, with an outcome or without."""
+        marks = ", ".join("?" * len(message_ids))
+        rows = self._rows(f"SELECT message_id FROM questions WHERE message_id IN ({marks})", message_ids)  # noqa: S608
+        return {row[0] for row in rows}
+
     def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
         """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""
         return recent(self._each, limit, tenant)
