@@ -1,55 +1,70 @@
-"""Starts `tamiz serve` and calls it."""
+"""The whole service in the test's own event loop: the embedded flow behind its HTTP, on a free port."""
 
-import json
-import re
-import socket
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from started import Started, started
+import aiohttp
 
-__all__ = ["MODEL", "call", "free_port", "served"]
+from tamiz.clock import SystemClock
+from tamiz.hosts.service import EmbeddedService, Service
+from tamiz.http.app import SERVICES, make_app
+from tamiz.http.keys import Keys, hashed
+from tamiz.http.serve import context_of
+from tamiz.http.server import Server
+from tamiz.settings import Settings
+from tamiz.statefile import StateFile
 
-MODEL: Final = "simulated:?latency=20ms&overload=0.1&quality=0.7&seed=3"
-
-
-@contextmanager
-def served(
-    folder: Path, *flags: str, model: str = MODEL, port: int = 0, env: Mapping[str, str] | None = None
-) -> Iterator[tuple[Started, str]]:
-    """Give a running service and its address."""
-    with started("serve", "--port", str(port), "--model", model, *flags, cwd=folder, env=env) as service:
-
-        def address() -> str | None:
-            said = re.search(r"serves on (http://\S+),", service.stderr.read_text(encoding="utf-8"))
-            return said[1] if said else None
-
-        service.until(address, "it to serve")
-        yield service, str(address())
+__all__ = ["Served", "served"]
 
 
-def call(
-    url: str, body: Any = None, *, method: str | None = None, headers: Mapping[str, str] | None = None
-) -> tuple[int, Any]:
-    """Give the status and the JSON that a call is answered with."""
-    data = None if body is None else json.dumps(body).encode()
-    told = {"content-type": "application/json", **(headers or {})}
-    request = urllib.request.Request(url, data, told, method=method)  # noqa: S310 - the service's own address
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - likewise
-            return answer.status, json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """A running service."""
+
+    url: str
+    """Its address, without a path."""
+    service: Service
+    embedded: EmbeddedService
+    state: Path
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """Give the decoded answer of a GET that must succeed."""
+        async with aiohttp.ClientSession() as session, session.get(self.url + path, **options) as response:
+            response.raise_for_status()
+            return await response.json()
 
 
-def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+@contextlib.asynccontextmanager
+async def served(
+    folder: Path, *models: str, keys: dict[str, str] | None = None, grace: bool = False, **settings: Any
+) -> AsyncIterator[Served]:
+    """Serve for the block, kept in a state file of the folder.
+
+    `models` are as `--model` takes them, `settings` fields of `Settings`, `keys` tenants by their API keys. With
+    `grace`, calls in flight may finish when the block ends.
+    """
+    own = Settings(model=models, state=str(folder / "tamiz.db"), **settings)
+    service = Service.prepare(own, SystemClock())
+    known = None if keys is None else Keys({hashed(key): tenant for key, tenant in keys.items()})
+    with StateFile(own.state) as state:
+        embedded = EmbeddedService(service, state)
+        state.commit()
+        app = make_app(context_of(service, embedded), [*SERVICES], keys=known, local=True)
+        server = Server(app, "127.0.0.1", 0)
+        flow = asyncio.create_task(embedded.run())
+        await server.start()
+        try:
+            yield Served(
+                url=f"http://127.0.0.1:{server.port}", service=service, embedded=embedded, state=folder / "tamiz.db"
+            )
+        finally:
+            embedded.stop(grace=grace)
+            closing = asyncio.create_task(server.stop())
+            try:
+                await flow
+            finally:
+                await closing

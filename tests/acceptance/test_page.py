@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from fake_llm import Do, Request, answer
-from served import call, free_port, served
+from serve_command import call, free_port, served
 from serving import asked, model_url, serving
 
 SAID: Final = {"What is the capital of Peru?": "Lima is the capital of Peru.", "What is H2O?": "Nobody knows."}

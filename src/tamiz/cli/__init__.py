@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
     "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
+    "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
@@ -30,6 +31,8 @@ _COMMANDS: Final = {
 
 _EXTRAS: Final = {
     "confluent_kafka": "kafka,mongo",
+    "duckdb": "lab",
+    "matplotlib": "lab",
     "pymongo": "kafka,mongo",
     "litestar": "serve",
     "uvicorn": "serve",

@@ -122,6 +122,7 @@ class EmbeddedService:
                 if not waiting.done():
                     waiting.set_exception(Stopping())
             self._durable.clear()
+            self.queue.give_up()
             await self._fleet.close()
 
     def stop(self, *, grace: bool) -> None:

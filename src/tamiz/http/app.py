@@ -2,9 +2,11 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import LitestarDeprecationWarning
 from litestar.openapi import OpenAPIConfig
@@ -12,14 +14,17 @@ from litestar.openapi import OpenAPIConfig
 from tamiz import __version__
 from tamiz.http.cache import CacheService
 from tamiz.http.context import Context
-from tamiz.http.docs import Docs
+from tamiz.http.docs import DOCUMENTED, Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
 from tamiz.http.live import PUBLIC, Live
 from tamiz.http.lookup import lookup_call
+from tamiz.http.models import Models
+from tamiz.http.openai.front import PATH, Chat
+from tamiz.http.openai.operations import OPERATIONS
 from tamiz.http.policy import Bar
-from tamiz.http.problems import HANDLERS
+from tamiz.http.problems import HANDLERS, Problem
 from tamiz.http.score import Score
 from tamiz.http.sign_in import SignIn
 from tamiz.http.storage import Storage
@@ -33,6 +38,7 @@ Hot = Mapping[tuple[str, str], ASGI]
 
 SERVICES: Final[dict[str, tuple[type, ...]]] = {
     "traffic": (Traffic, TrafficRuns),
+    "llm": (Models,),
     "cache": (CacheService,),
     "score": (Score,),
     "storage": (Storage,),
@@ -55,6 +61,12 @@ def make_app(
     def give() -> Context:
         return context
 
+    calls, documented = dict(hot or {}), {}
+    if "llm" in services:
+        calls["POST", PATH] = Chat(context)
+        documented = OPERATIONS
+    if "cache" in services:
+        calls["POST", "/cache/lookup"] = lookup_call(context)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LitestarDeprecationWarning)  # how Litestar 3 wants handlers to be annotated
         app = Litestar(
@@ -63,16 +75,18 @@ def make_app(
             exception_handlers=HANDLERS,
             openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
             request_max_body_size=None,  # the guard has a cap
+            state=State({DOCUMENTED: documented}),
             signature_types=[Context],
             logging_config=None,
             debug=False,
         )
-    calls = dict(hot or {})
-    if "cache" in services:
-        calls["POST", "/cache/lookup"] = lookup_call(context)
+    alone = {path for _, path in calls} - {route.path for route in app.routes}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if call is None and scope["type"] == "http" and scope["path"] in alone:
+            allowed = ", ".join(method for method, path in calls if path == scope["path"])
+            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
     return Guard(

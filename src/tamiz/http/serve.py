@@ -13,6 +13,7 @@ from tamiz.hosts.signals import signals
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.board import Board
 from tamiz.http.context import Context
+from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
 from tamiz.http.runs import Runs
 from tamiz.http.server import Server, is_local
@@ -112,7 +113,7 @@ def context_of(
     runs = Runs(clock)
 
     async def ready() -> dict[str, str | None]:
-        return {"state": "it lost its last transaction" if embedded.broken else None, **_models(service)}
+        return {"state": "it lost its last transaction" if embedded.broken else None, **models_of(service.fleet)}
 
     def set_policy(policy: Policy) -> None:
         embedded.policy = policy
@@ -151,11 +152,3 @@ def context_of(
         ),
         sessions=None if keys is None else Sessions(keys.caller, clock),
     )
-
-
-def _models(service: Service) -> dict[str, str | None]:
-    """Give what keeps models from being called; one of them is enough to be ready."""
-    shown = {endpoint.name: endpoint.shown for endpoint in service.fleet.endpoints}
-    if any(state is None for state in shown.values()):
-        return dict.fromkeys(shown)
-    return {name: None if state is None else f"{state.kind}: {state.reason}" for name, state in shown.items()}
