@@ -18,14 +18,18 @@ from tamiz.http.docs import DOCUMENTED, Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
+from tamiz.http.live import PUBLIC, Live
 from tamiz.http.lookup import lookup_call
 from tamiz.http.models import Models
 from tamiz.http.openai.front import PATH, Chat
 from tamiz.http.openai.operations import OPERATIONS
+from tamiz.http.policy import Bar
 from tamiz.http.problems import HANDLERS, Problem
 from tamiz.http.score import Score
+from tamiz.http.sign_in import SignIn
 from tamiz.http.storage import Storage
 from tamiz.http.traffic import Traffic
+from tamiz.http.traffic_runs import TrafficRuns
 
 __all__ = ["SERVICES", "Hot", "make_app"]
 
@@ -33,11 +37,12 @@ Hot = Mapping[tuple[str, str], ASGI]
 """Calls by method and path that are served without a framework in the way."""
 
 SERVICES: Final[dict[str, tuple[type, ...]]] = {
-    "traffic": (Traffic,),
+    "traffic": (Traffic, TrafficRuns),
     "cache": (CacheService,),
     "llm": (Models,),
     "score": (Score,),
     "storage": (Storage,),
+    "dashboard": (Live, SignIn, Bar),
 }
 """The controllers of each service."""
 
@@ -85,4 +90,12 @@ def make_app(
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
-    return Guard(serve, keys=keys, local=local, streamed=("/datasets",), log=context.access)
+    return Guard(
+        serve,
+        keys=keys,
+        local=local,
+        streamed=("/datasets",),
+        public=PUBLIC if context.board is not None else frozenset(),
+        sessions=context.sessions or (lambda _: None),
+        log=context.access,
+    )

@@ -12,8 +12,11 @@ from tamiz.clock import Clock
 from tamiz.hosts.desk import Desk
 from tamiz.hosts.shape import Shape
 from tamiz.http.access import Access, RequestSpans, trace_for
+from tamiz.http.board import Board
 from tamiz.http.looks import Figures, Looks
 from tamiz.http.metrics import Metrics
+from tamiz.http.runs import Runs
+from tamiz.http.sessions import Sessions
 from tamiz.identity import cache_key
 from tamiz.messages import NO_TERMS, QuestionAsked, Terms
 from tamiz.models.fleet import Fleet
@@ -51,6 +54,10 @@ class Context(msgspec.Struct, kw_only=True):
     desk: Desk | None = None
     cache: BoundedCache | None = None
     fleet: Fleet | None = None
+    runs: Runs | None = None
+    board: Board | None = None
+    sessions: Sessions | None = None
+    """`None`: nobody is asked for a key."""
     replay: Callable[[Sequence[str]], Awaitable[Replayed]] | None = None
     extra: dict[str, Any] = {}
     looks: Looks = msgspec.field(default_factory=Looks)
