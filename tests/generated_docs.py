@@ -5,6 +5,7 @@ To renew them after a change: `.venv/bin/python tests/generated_docs.py`.
 
 import ast
 import inspect
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -12,14 +13,16 @@ from typing import Final
 import click
 
 from tamiz import settings
+from tamiz.asyncapi import document
 from tamiz.cli import cli
 from tamiz.settings import Settings
 
-__all__ = ["CLI_PAGE", "README", "ROOT", "between", "cli_page", "settings_table"]
+__all__ = ["CLI_PAGE", "README", "ROOT", "TOPICS_PAGE", "between", "cli_page", "settings_table", "topics_page"]
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 README: Final = ROOT / "README.md"
 CLI_PAGE: Final = ROOT / "docs" / "cli.md"
+TOPICS_PAGE: Final = ROOT / "docs" / "asyncapi.json"
 
 _WIDTH: Final = 100
 _SETTINGS: Final = ("<!-- settings:start -->", "<!-- settings:end -->")
@@ -57,6 +60,11 @@ def settings_table() -> str:
 def cli_page() -> str:
     """Give the page of all commands."""
     return "\n".join([_CLI_INTRODUCTION, *_sections(cli, _context(cli, "tamiz", None))])
+
+
+def topics_page() -> str:
+    """Give the AsyncAPI document of the topics."""
+    return json.dumps(document(), indent=2) + "\n"
 
 
 def between(text: str, marks: tuple[str, str] = _SETTINGS) -> str:
@@ -120,6 +128,7 @@ def _renew() -> None:
     _, end, after = rest.partition(_SETTINGS[1])
     README.write_text(f"{before}{start}\n{settings_table()}\n{end}{after}", encoding="utf-8")
     CLI_PAGE.write_text(cli_page(), encoding="utf-8")
+    TOPICS_PAGE.write_text(topics_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":
