@@ -15,7 +15,7 @@ from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.seams import Calling
 from tamiz.hosts.spending import Budget, Spending
 from tamiz.identity import cache_key
-from tamiz.messages import Event, Outcome, QuestionAsked
+from tamiz.messages import Event, Outcome, QuestionAsked, Terminal
 from tamiz.models.base import Model, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
@@ -257,10 +257,11 @@ class Flow:
         await host.run(_Feed(self, answers, clock, fate))
         return host
 
-    def committed(self, finished: Sequence[str]) -> None:
+    def committed(self, asked: Sequence[str], finished: Sequence[Terminal]) -> None:  # noqa: ARG002
         """Take note, as the host's listener."""
-        self.told.update(finished)
-        self.finished_at.update(dict.fromkeys(finished, self._clock.monotonic()))
+        ids = [outcome.message_id for outcome in finished]
+        self.told.update(ids)
+        self.finished_at.update(dict.fromkeys(ids, self._clock.monotonic()))
 
 
 def _question(number: int, title: str) -> QuestionAsked:

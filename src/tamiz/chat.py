@@ -41,7 +41,7 @@ def as_text(content: object) -> str:
         return content
     if not isinstance(content, list):
         return ""
-    parts = [part for part in content if isinstance(part, dict) and part.get("type") in _TEXTS]
+    parts = [part for part in content if _is_text(part)]
     texts = [part.get("text") or part.get("refusal") for part in parts]
     return "\n".join(text for text in texts if isinstance(text, str))
 
@@ -75,11 +75,14 @@ def only_text(chat: str, model: str, more: frozenset[str] = frozenset()) -> list
     messages = []
     for message in body["messages"]:
         content = message.get("content")
-        text = as_text(content)
-        if not isinstance(content, str) and (not isinstance(content, list) or text.count("\n") + 1 < len(content)):
+        if not isinstance(content, str) and not (isinstance(content, list) and all(map(_is_text, content))):
             raise Failed(FailureKind.INVALID, f"{model} takes messages of text alone")
-        messages.append({"role": message.get("role", "user"), "content": text})
+        messages.append({"role": message.get("role", "user"), "content": as_text(content)})
     return messages
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") in _TEXTS
 
 
 def choices_of(text: str, finish_reason: str = "stop") -> str:

@@ -12,13 +12,15 @@ def digest(*parts: str | float | None, size: int = 16) -> str:
     return blake2b(msgspec.json.encode(parts), digest_size=size).hexdigest()
 
 
-def cache_key(title: str, content: str, best_answer: str | None, asked_how: str) -> str:
+def cache_key(
+    title: str, content: str, best_answer: str | None, asked_how: str, terms: tuple[str | float | None, ...] = ()
+) -> str:
     """Give the key that identical questions share, 32 hexadecimal digits.
 
     Identical is: the same text, the same reference (an answer is accepted against its reference, so another one cannot
-    reuse it) and `asked_how`, the same models and prompt.
+    reuse it), `asked_how`, the same models and prompt, and the same `terms` of its own.
     """
-    return digest(title, content, best_answer, asked_how)
+    return digest(title, content, best_answer, asked_how, *terms)
 
 
 def message_id(settings: str, position: int, *content: str | None) -> str:

@@ -76,6 +76,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Table `[kafka]` of `tamiz.toml`: properties of librdkafka, such as `"security.protocol" = "SASL_SSL"`."""
     flink_parallelism: int = 1
     """Subtasks of the Flink job's judge."""
+    host: str = "127.0.0.1"
+    """The address that services listen on."""
+    port: int | None = None
+    """The port of services; `None`: 8000 for `tamiz serve`, and for a worker that of its service."""
+    queue: int = 1000
+    """Most questions that a service has open at once."""
+    keys: str = "tamiz.keys"
+    """File of the API keys, hashed (see `tamiz keys`)."""
+    api_keys: str | None = None
+    """API keys of the environment: `TENANT:KEY`, with blanks between them."""
+    trust_network: bool = False
+    """Listen beyond this machine without API keys: whoever reaches the address is trusted."""
     cache_policy: str = "lru"
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
@@ -127,7 +139,7 @@ _DURATIONS: Final = frozenset(
     {"timeout", "connect_timeout", "first_byte_timeout", "stall_timeout", "give_up_after", "cache_ttl"}
 )
 _LISTS: Final = frozenset({"model", "escalate"})
-_PATHS: Final = frozenset({"prompt", "state", "cache_dir"})
+_PATHS: Final = frozenset({"prompt", "state", "cache_dir", "keys"})
 _TABLES: Final = frozenset({"prices", "refusal", "kafka"})
 """Settings that only the file can hold."""
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
@@ -144,6 +156,8 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "limit": (0, math.inf),
     "max_calls": (0, math.inf),
     "max_tokens": (0, math.inf),
+    "port": (1, 65_535),
+    "queue": (1, 1_000_000),
     "cache_size": (0, 100_000_000),
     "cache_ttl": (0, math.inf),
     "flink_parallelism": (1, 10_000),
@@ -234,7 +248,7 @@ def _is_unicode(value: object) -> bool:
 
 
 def _shown(name: str, value: object) -> str:
-    if name == "openai_api_key" and value is not None:
+    if name in {"openai_api_key", "api_keys"} and value is not None:
         return "(a secret)"
     if name == "store" and isinstance(value, str):
         return repr(without_password(value))
@@ -252,16 +266,18 @@ def without_password(url: str) -> str:
     return _USER.sub("", url)
 
 
+_WANTED: Final = {
+    "unscored": "one of: accept, retry",
+    "prices": 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens',
+    "kafka": 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"',
+    "refusal": "a list of tables, each headed [[refusal]]",
+    "trust_network": "true or false",
+    **dict.fromkeys(_LISTS, "a list of model URLs"),
+}
+
+
 def _wanted(name: str) -> str:
-    if name == "unscored":
-        return "one of: accept, retry"
-    if name in _LISTS:
-        return "a list of model URLs"
-    if name == "prices":
-        return 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens'
-    if name == "kafka":
-        return 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"'
-    if name == "refusal":
-        return "a list of tables, each headed [[refusal]]"
+    if name in _WANTED:
+        return _WANTED[name]
     kind = str(_TYPES[name])
     return "a whole number" if "int" in kind else "a number" if "float" in kind else "a text"

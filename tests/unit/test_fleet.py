@@ -258,3 +258,20 @@ def test_a_probe_is_due_when_the_circuit_says_whatever_rate_limits_say() -> None
     endpoint.answered(call, Reply(text="x", model="m", limits=(RateLimit("requests", 0, EPOCH + 60),)))
     fleet.fail("a")
     assert endpoint.opens_at() == EPOCH + 1
+
+
+def test_a_call_for_one_model_goes_to_no_other() -> None:
+    """Whatever the attempt is and whichever is up; a name that nobody has leaves it to the lanes."""
+    fleet = _Fleet("ab", escalate="c")
+    for attempt in (1, 2):
+        ticket = fleet.admit(attempt, 0, only="b")
+        assert ticket is not None
+        assert ticket[0].name == "b"
+    assert not fleet.untried(1, 1, "b", only="b")
+    fleet.fail("b")
+    assert fleet.admit(1, 0, only="b") is None
+    assert fleet.opens_at(1, only="b") is not None
+    assert fleet.opens_at(1) is None
+    gone = fleet.admit(1, 0, only="gone")
+    assert gone is not None
+    assert gone[0].name == "a"

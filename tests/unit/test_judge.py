@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -5,7 +6,16 @@ from hypothesis import strategies as st
 from manual_clock import at_once
 from strategies import SCORES, asked, responded, scored
 from tamiz.effects import Effects
-from tamiz.messages import LlmResponse, Outcome, RegenerationRequest, Scored, Source, ValidatedResponse
+from tamiz.messages import (
+    LlmResponse,
+    Outcome,
+    RegenerationRequest,
+    Scored,
+    Source,
+    Terms,
+    Usage,
+    ValidatedResponse,
+)
 from tamiz.policy import Policy
 from tamiz.scoring import NO_REFERENCE, Score, make_scorer
 from tamiz.stages.judge import Accept, Exhaust, Judge, Regenerate, Verdict, judge
@@ -185,3 +195,32 @@ def test_the_same_answer_again_gives_the_same_effects(attempts: int) -> None:
 
 def test_other_messages_are_none_of_its_business() -> None:
     assert at_once(Judge(_Scripted(Score(1.0)), Policy()).handle(asked())) == Effects()
+
+
+def test_a_question_s_own_threshold_counts() -> None:
+    """For it alone; and 0 takes anything that has a score."""
+    stage = Judge(make_scorer("tfidf"), Policy(threshold=0.3, attempts=1))
+    answer = responded(llm_answer="Paris it is", best_answer="Paris")
+    for threshold, accepted in ((None, True), (0.99, False), (0.0, True)):
+        decided = stage.decide(msgspec.structs.replace(answer, terms=Terms(threshold=threshold)))
+        assert isinstance(decided, ValidatedResponse)
+        assert decided.accepted is accepted
+
+
+def test_a_chat_adds_up_what_its_attempts_used() -> None:
+    """Where the model counts; of other questions nothing travels along."""
+    stage = Judge(make_scorer("tfidf"), Policy(threshold=1.0, attempts=3))
+    answer = responded(llm_answer="no", best_answer="Paris", prompt_tokens=10, completion_tokens=3)
+    chat = Terms(chat="{}")
+    again = stage.decide(msgspec.structs.replace(answer, terms=chat))
+    assert isinstance(again, RegenerationRequest)
+    assert again.used == Usage(10, 3)
+    last = stage.decide(msgspec.structs.replace(answer, terms=chat, attempt=3, used=again.used))
+    assert isinstance(last, ValidatedResponse)
+    assert last.used == Usage(20, 6)
+    uncounted = stage.decide(msgspec.structs.replace(answer, terms=chat, prompt_tokens=None))
+    assert isinstance(uncounted, RegenerationRequest)
+    assert uncounted.used is None
+    plain = stage.decide(answer)
+    assert isinstance(plain, RegenerationRequest)
+    assert plain.used is None

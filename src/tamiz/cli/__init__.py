@@ -14,6 +14,8 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "run": ("tamiz.cli.run", "Take every question of the files to its outcome."),
+    "serve": ("tamiz.cli.serve", "Serve all that tamiz does over HTTP, on one port."),
+    "keys": ("tamiz.cli.serve", "Make or revoke API keys."),
     "worker": ("tamiz.cli.worker", "Run stages as a member of a Kafka cluster."),
     "topics": ("tamiz.cli.worker", "Make or list the topics of a Kafka cluster."),
     "show": ("tamiz.cli.inspect", "Show the whole life of one question."),
@@ -25,7 +27,14 @@ _COMMANDS: Final = {
 }
 
 
-_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "pymongo": "kafka,mongo"}
+_EXTRAS: Final = {
+    "confluent_kafka": "kafka,mongo",
+    "pymongo": "kafka,mongo",
+    "litestar": "serve",
+    "uvicorn": "serve",
+    "httptools": "serve",
+    "prometheus_client": "serve",
+}
 """Packages that only an extra brings; others say so where they are used."""
 
 

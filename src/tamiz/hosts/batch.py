@@ -14,11 +14,12 @@ from tamiz.bus.sqlite import SqliteBus
 from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.datasets import BadRow, Dataset, Row, open_dataset, parse_columns
-from tamiz.effects import EndpointState, Stage
+from tamiz.effects import EndpointState
 from tamiz.errors import StateError, TamizError, UsageError
 from tamiz.hosts.counters import Counters
 from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.feed import RowFeed
+from tamiz.hosts.flow import STAGES, make_flow
 from tamiz.hosts.prices import Cost, cost_of
 from tamiz.hosts.results import Results, Totals
 from tamiz.hosts.shape import Shape, differing
@@ -27,19 +28,13 @@ from tamiz.hosts.spool import Spool
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.output import Output, check_output, open_output
-from tamiz.policy import Policy
 from tamiz.prompt import PromptTemplate, read_template
 from tamiz.scoring import Scorer, make_scorer
 from tamiz.settings import Settings
-from tamiz.stages.generate import Generate
-from tamiz.stages.intake import Intake
-from tamiz.stages.judge import Judge
-from tamiz.stages.persist import Persist
-from tamiz.stages.retry import Backoff, Retry
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 
-__all__ = ["Batch", "Report", "Summary", "output_of", "run_batch"]
+__all__ = ["Batch", "Report", "Summary", "agree_on_settings", "output_of", "run_batch"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -139,23 +134,27 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
     if fleet is None:
         raise UsageError("this run was prepared for a cluster")
     shape = batch.shape
-    _agree_on_settings(state, shape.settings)
+    agree_on_settings(state, shape.settings)
     state.set_meta(settings=shape.digest)
     began = clock.monotonic()
     answers, deferrals, endpoints = SqliteAnswers(state, clock), SqliteDeferrals(state), SqliteEndpoints(state)
     for gone in fleet.restore(await endpoints.states()):
         await endpoints.save(gone)
     spending = Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens))
-    generate = Generate(
-        fleet,
-        batch.template.render,
-        clock,
-        settings.seed,
-        system=settings.system or "",
-        max_tokens=settings.max_answer_tokens,
+    flow = make_flow(
+        settings,
+        names=STAGES,
+        fleet=fleet,
+        template=batch.template,
+        scorer=batch.scorer,
+        clock=clock,
+        answers=answers,
+        claims=SqliteClaims(state),
+        jitter=random.Random(settings.seed).random,  # noqa: S311 - jitter
     )
-    stages = {**_stages(batch, answers, SqliteClaims(state)), "generate": generate}
-    bus = SqliteBus(state, {name: stage.reads for name, stage in stages.items()})
+    if flow.generate is None:
+        raise UsageError("no model given")
+    bus = SqliteBus(state, {name: stage.reads for name, stage in flow.stages.items()})
     with contextlib.closing(Spool(state.folder)) as spool, output_of(batch.out) as output:
         results = Results(state, spool, output)
         host = EmbeddedHost(
@@ -164,8 +163,8 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
             answers=answers,
             deferrals=deferrals,
             endpoints=endpoints,
-            stages=stages,
-            calling=generate,
+            stages=flow.stages,
+            calling=flow.generate,
             concurrency=settings.concurrency,
             spending=spending,
             clock=clock,
@@ -222,25 +221,7 @@ def output_of(path: str | None) -> Iterator[Output]:
         ) from error
 
 
-def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[str, Stage]:
-    settings, clock = batch.settings, batch.clock
-    policy = Policy(threshold=settings.threshold, attempts=settings.attempts, unscored=settings.unscored)
-    cache = make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
-    return {
-        "intake": Intake(cache, answers, claims, policy),
-        "retry": Retry(
-            retries=settings.retries,
-            fleet=batch.fleet,
-            clock=clock,
-            random=random.Random(settings.seed).random,  # noqa: S311 - jitter
-            backoff=Backoff(),
-        ),
-        "judge": Judge(batch.scorer, policy),
-        "persist": Persist(),
-    }
-
-
-def _agree_on_settings(state: StateFile, shape: Mapping[str, object]) -> None:
+def agree_on_settings(state: StateFile, shape: Mapping[str, object]) -> None:
     """Refuse to go on with questions that were begun under other settings."""
     before = json.loads(state.meta("shape") or "{}")
     changes = differing(before, shape, "then", "now")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol
 
 from tamiz.clock import Clock
+from tamiz.messages import Terminal
 from tamiz.statefile import StateFile
 
 __all__ = ["Commits", "Listener"]
@@ -20,8 +21,8 @@ _SYNC_EVERY: Final = 0.01
 class Listener(Protocol):
     """Who wants to know what is on the disk."""
 
-    def committed(self, finished: Sequence[str]) -> None:
-        """Take note that the outcomes of these submissions survive a power cut."""
+    def committed(self, asked: Sequence[str], finished: Sequence[Terminal]) -> None:
+        """Take note that these submissions, and these outcomes, survive a power cut."""
         ...
 
 
@@ -39,8 +40,10 @@ class Commits:
         """Whether anything happened since the last commit."""
         self.calls = 0
         """Model calls that are done and not committed: after a crash they would be made again."""
-        self.finished: list[str] = []
-        """Submissions whose outcome has been recorded since the last commit."""
+        self.asked: list[str] = []
+        """Submissions that have been recorded since the last commit."""
+        self.finished: list[Terminal] = []
+        """Outcomes that have been recorded since then."""
         self.failure: Exception | None = None
         """What went wrong in the thread or the listener; nothing is synced after it."""
         self._state = state
@@ -48,7 +51,7 @@ class Commits:
         self._listener = listener
         self._at = clock.monotonic()
         self._took = 0.0
-        self._unsynced: list[str] | None = None
+        self._unsynced: tuple[list[str], list[Terminal]] | None = None
         self._syncing: asyncio.Task[None] | None = None
         self._synced_at = -math.inf
         self._closing = asyncio.Event()
@@ -70,8 +73,9 @@ class Commits:
         self._took = self._at - began
         self.dirty = False
         self.calls = 0
-        self._unsynced = (self._unsynced or []) + self.finished
-        self.finished = []
+        asked, finished = self._unsynced or ([], [])
+        self._unsynced = asked + self.asked, finished + self.finished
+        self.asked, self.finished = [], []
         if self._syncing is None or self._syncing.done():
             self._syncing = asyncio.create_task(self._sync())
 
@@ -87,9 +91,9 @@ class Commits:
             while self._unsynced is not None:
                 await self._pause(self._synced_at + _SYNC_EVERY - self._clock.monotonic())
                 self._synced_at = self._clock.monotonic()
-                finished, self._unsynced = self._unsynced, None
+                (asked, finished), self._unsynced = self._unsynced, None
                 await asyncio.get_running_loop().run_in_executor(self._thread, self._state.sync)
-                self._listener.committed(finished)
+                self._listener.committed(asked, finished)
         except Exception as error:  # noqa: BLE001 - the host raises it
             self.failure = error
 

@@ -21,7 +21,7 @@ from tamiz.hosts.commits import Commits, Listener
 from tamiz.hosts.counters import Counters
 from tamiz.hosts.seams import Calling, Feed
 from tamiz.hosts.spending import Spending
-from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, LlmResponse, ValidatedResponse
+from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, LlmResponse, QuestionAsked, ValidatedResponse
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Deferrals, Endpoints
 
@@ -99,6 +99,14 @@ class EmbeddedHost:
         """
         self._stopping = True
         self._stop_by = self._clock.monotonic() + (_GRACE if grace else 0)
+        self._wake.set()
+
+    async def submit(self, effects: Effects) -> None:
+        """Take in questions at once, whatever room there is; the listener hears when they are durable.
+
+        Raises `StateError` where the state file takes nothing more.
+        """
+        await self._carry_out(effects)
         self._wake.set()
 
     async def run(self, feed: Feed) -> None:
@@ -189,7 +197,9 @@ class EmbeddedHost:
             await self._answers.record(event)
             self.counters.count(event)
             if isinstance(event, (ValidatedResponse, DeadLetter)):
-                self._commits.finished.append(event.message_id)
+                self._commits.finished.append(event)
+            elif isinstance(event, QuestionAsked):
+                self._commits.asked.append(event.message_id)
         for state in effects.endpoints:
             await self._endpoints.save(state)
         for deferred in effects.defer:

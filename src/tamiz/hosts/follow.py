@@ -19,8 +19,9 @@ from tamiz.hosts.counters import Counters
 from tamiz.hosts.feed import RowFeed
 from tamiz.hosts.results import Totals
 from tamiz.hosts.shape import Shape, differing
+from tamiz.hosts.signals import signals
 from tamiz.hosts.spool import Spool
-from tamiz.hosts.staff import SHAPE, cluster_of, signals
+from tamiz.hosts.staff import SHAPE, cluster_of
 from tamiz.output import Output, ResultRow
 from tamiz.poison import fitting
 from tamiz.settings import Settings

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from tamiz.hosts.spool import Spool
-from tamiz.messages import Outcome, Source
+from tamiz.messages import Outcome, Source, Terminal
 from tamiz.output import Output, ResultRow
 from tamiz.statefile import StateFile
 
@@ -90,9 +90,9 @@ class Results:
         self._output = output
         self._head: str | None = None
 
-    def committed(self, finished: Sequence[str]) -> None:
+    def committed(self, asked: Sequence[str], finished: Sequence[Terminal]) -> None:  # noqa: ARG002 - the protocol's
         """Take note of outcomes that have become durable and write what can be written."""
-        if self._head is None or self._head in finished:
+        if self._head is None or any(outcome.message_id == self._head for outcome in finished):
             self._write()
 
     def _write(self) -> None:

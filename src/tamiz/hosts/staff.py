@@ -1,11 +1,8 @@
 """`tamiz worker`: puts a worker together, from the settings, and runs it."""
 
 import asyncio
-import contextlib
 import gc
-import random
-import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,27 +12,21 @@ from tamiz.bus.kafka import KafkaBus
 from tamiz.bus.topics import Topics
 from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
-from tamiz.effects import Stage
 from tamiz.errors import BusError, UsageError
+from tamiz.hosts.flow import make_flow
 from tamiz.hosts.shape import Shape, differing
+from tamiz.hosts.signals import signals
 from tamiz.hosts.worker import Worker
 from tamiz.messages import READ_BY
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
-from tamiz.policy import Policy
 from tamiz.prompt import PromptTemplate, read_template
 from tamiz.scoring import Scorer, make_scorer
 from tamiz.settings import Settings, without_password
-from tamiz.stages.generate import Generate
-from tamiz.stages.intake import Intake
-from tamiz.stages.judge import Judge
-from tamiz.stages.persist import Persist
-from tamiz.stages.retry import Backoff, Retry
 from tamiz.store.mongo import MongoStore
 
-__all__ = ["SHAPE", "STAGES", "Staff", "cluster_of", "run_staff", "signals"]
+__all__ = ["SHAPE", "Staff", "cluster_of", "run_staff"]
 
-STAGES: Final = ("intake", "generate", "retry", "judge", "persist")
 SHAPE: Final = "shape"
 """The store's memory of the settings under which its intake workers let questions in."""
 _SHAPED_BY: Final = {
@@ -120,7 +111,17 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
     settings = staff.settings
     with signals() as stop:
         store = MongoStore(staff.store, staff.clock, patience=None, say=say)
-        stages, calling = _stages(staff, store)
+        flow = make_flow(
+            settings,
+            names=staff.stages,
+            fleet=staff.fleet,
+            template=staff.template,
+            scorer=staff.scorer,
+            clock=staff.clock,
+            answers=store.answers,
+            claims=store.claims,
+        )
+        stages = flow.stages
         bus = KafkaBus(
             staff.address,
             {name: stage.reads for name, stage in stages.items()},
@@ -132,7 +133,7 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
             bus=bus,
             store=store,
             stages=stages,
-            calling=calling,
+            calling=flow.generate,
             fleet=staff.fleet,
             concurrency=settings.concurrency,
             clock=staff.clock,
@@ -156,47 +157,6 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
                 await staff.fleet.close()
             await store.close()
     return worker.calls
-
-
-def _stages(staff: Staff, store: MongoStore) -> tuple[dict[str, Stage], Generate | None]:
-    settings, clock = staff.settings, staff.clock
-    policy = Policy(threshold=settings.threshold, attempts=settings.attempts, unscored=settings.unscored)
-    generate: Generate | None = None
-    stages: dict[str, Stage] = {}
-    for name in staff.stages:
-        match name:
-            case "intake":
-                cache = make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
-                stages[name] = Intake(cache, store.answers, store.claims, policy)
-            case "generate" if staff.fleet is not None:
-                system, longest = settings.system or "", settings.max_answer_tokens
-                render = staff.template.render
-                generate = Generate(staff.fleet, render, clock, settings.seed, system=system, max_tokens=longest)
-                stages[name] = generate
-            case "retry":
-                jitter = random.Random().random  # noqa: S311 - of each worker its own, or they would come together
-                stages[name] = Retry(
-                    retries=settings.retries, fleet=staff.fleet, clock=clock, random=jitter, backoff=Backoff()
-                )
-            case "judge":
-                stages[name] = Judge(staff.scorer, policy)
-            case _:
-                stages[name] = Persist()
-    return stages, generate
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and Ctrl-C set."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
 
 
 async def _connect(staff: Staff, store: MongoStore, bus: KafkaBus, say: Callable[[str], None]) -> None:

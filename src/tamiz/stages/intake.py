@@ -35,10 +35,11 @@ class Intake:
     reads = READ_BY["intake"]
 
     def __init__(self, cache: Cache, answers: Answers, claims: Claims, policy: Policy) -> None:
+        self.policy = policy
+        """It may be replaced while questions come in."""
         self._cache = cache
         self._answers = answers
         self._claims = claims
-        self._policy = policy
 
     async def handle(self, event: Event) -> Effects:
         """Let a question in, pass a regeneration on, or release those that waited for an outcome."""
@@ -55,15 +56,21 @@ class Intake:
             case _:
                 return Effects()
 
-    async def _let_in(self, asked: QuestionAsked) -> Effects:
-        policy = self._policy.under(asked.terms)
+    async def known(self, asked: QuestionAsked) -> ValidatedResponse | None:
+        """Give the outcome of a question whose answer is known, from the cache or the store."""
+        policy = self.policy.under(asked.terms)
         known = self._cache.get(asked.cache_key)
         if known is not None and policy.passes(known.score):
-            return Effects(emit=(_reuse(asked, known, Source.CACHE),))
+            return _reuse(asked, known, Source.CACHE)
         known = await self._answers.reusable(asked.cache_key)
         if known is not None and policy.passes(known.score):
             self._cache.put(asked.cache_key, known)
-            return Effects(emit=(_reuse(asked, known, Source.STORE),))
+            return _reuse(asked, known, Source.STORE)
+        return None
+
+    async def _let_in(self, asked: QuestionAsked) -> Effects:
+        if (known := await self.known(asked)) is not None:
+            return Effects(emit=(known,))
         if await self._claims.claim(asked):
             return Effects(emit=(LlmRequest(**question_of(asked)),))
         return Effects()

@@ -57,8 +57,9 @@ class Judge:
     reads = READ_BY["judge"]
 
     def __init__(self, scorer: Scorer, policy: Policy) -> None:
+        self.policy = policy
+        """It may be replaced while answers come in."""
         self._scorer = scorer
-        self._policy = policy
 
     async def handle(self, event: Event) -> Effects:
         """Score the answer and emit what the decision says."""
@@ -76,7 +77,7 @@ class Judge:
             latency_ms=event.latency_ms,
             completion=event.completion,
         )
-        match judge(scored, event.best, self._policy.under(event.terms)):
+        match judge(scored, event.best, self.policy.under(event.terms)):
             case Accept(answer):
                 return _end(event, answer, accepted=True)
             case Exhaust(best):

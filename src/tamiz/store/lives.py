@@ -45,6 +45,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     leader: str
     """The submission whose model calls led to this outcome."""
     finished_at: float
+    reasons: tuple[str, ...] = ()
+    """What speaks against the answer, in plain words."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -73,6 +75,8 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     cache_key: str
     created_at: float
+    tenant: str = ""
+    """Whose it is."""
     tried: list[Tried]
     place: Place | None
     outcome: Ended | None

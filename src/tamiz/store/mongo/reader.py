@@ -17,6 +17,7 @@ from tamiz.store.mongo.endpoints import endpoint_of
 from tamiz.store.mongo.failures import passes, remedy, what
 from tamiz.store.mongo.results import FINISHED, finished_of
 from tamiz.store.mongo.rows import deferred_of
+from tamiz.store.texts import reasons_of
 
 __all__ = ["MongoReader"]
 
@@ -96,6 +97,7 @@ class MongoReader:
             reference=asked["best_answer"],
             cache_key=asked["cache_key"],
             created_at=asked["created_at"],
+            tenant=asked.get("tenant", ""),
             tried=self._tried(message_id),
             place=None if outcome else self._place(message_id),
             outcome=outcome,
@@ -217,7 +219,7 @@ class MongoReader:
 
 
 def _ended(row: Document) -> Ended:
-    named = {**row, "answer": row["llm_answer"]}
+    named = {**row, "answer": row["llm_answer"], "reasons": reasons_of(row.get("reasons"))}
     return Ended(**{name: named[name] for name in Ended.__struct_fields__})
 
 

@@ -14,6 +14,7 @@ from tamiz.errors import StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
 from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
+from tamiz.store.texts import reasons_of
 
 __all__ = ["StateReader", "holder"]
 
@@ -73,13 +74,13 @@ class StateReader:
         """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
         with self._moment():
             rows = self._rows(
-                "SELECT question_id, title, content, best_answer, cache_key, created_at FROM questions "
+                "SELECT question_id, title, content, best_answer, cache_key, created_at, tenant FROM questions "
                 "WHERE message_id = ?",
                 (message_id,),
             )
             if not rows:
                 raise StateError(f"no question {message_id} is in {self._path}")
-            id_, title, content, best_answer, key, created_at = rows[0]
+            id_, title, content, best_answer, key, created_at, tenant = rows[0]
             outcome = self._outcome(message_id)
             return Life(
                 message_id=message_id,
@@ -89,6 +90,7 @@ class StateReader:
                 reference=best_answer,
                 cache_key=key,
                 created_at=created_at,
+                tenant=tenant,
                 tried=self._tried(message_id),
                 place=None if outcome else self._place(message_id, key),
                 outcome=outcome,
@@ -183,7 +185,10 @@ class StateReader:
     def _outcome(self, message_id: str) -> Ended | None:
         names = ", ".join(Ended.__struct_fields__)
         rows = self._rows(f"SELECT {names} FROM outcomes WHERE message_id = ?", (message_id,))  # noqa: S608 - our names
-        return Ended(**dict(zip(Ended.__struct_fields__, rows[0], strict=True))) if rows else None
+        if not rows:
+            return None
+        told = dict(zip(Ended.__struct_fields__, rows[0], strict=True))
+        return Ended(**{**told, "reasons": reasons_of(told["reasons"])})
 
     def _tried(self, message_id: str) -> list[Tried]:
         names = ", ".join(Tried.__struct_fields__)

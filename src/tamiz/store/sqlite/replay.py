@@ -1,6 +1,6 @@
 """Puts dead letters back: the outcome goes, and the question waits to be asked again, as the submission it was."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -11,7 +11,7 @@ from tamiz.store.lives import Replayed
 from tamiz.store.sqlite.deferrals import SqliteDeferrals
 from tamiz.store.texts import terms_of
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["Replayed", "put_back", "replay"]
 
 _CHUNK: Final = 500
 
@@ -43,28 +43,36 @@ async def replay(state: StateFile, message_ids: Iterable[str], now: float) -> Re
     settings = state.meta("settings") or ""
     replayed = Replayed()
     for chunk in _chunks(message_ids):
-        marks = ", ".join("?" * len(chunk))
-        back = []
-        for source, *values in state.execute(f"{_QUESTIONS} ({marks})", chunk):
-            *fields, terms = values
-            question = QuestionAsked(**dict(zip(_FIELDS[:-1], fields, strict=True)), terms=terms_of(terms))
-            if source is None:  # nobody ever asked it
-                replayed.no_questions += 1
-            elif not question.message_id.startswith(settings):
-                replayed.of_other_settings += 1
-            else:
-                back.append(question)
-        for question in back:
+        for question in put_back(state, chunk, settings, replayed):
             await deferrals.defer(Deferred(question, now))
-        for table in ("outcomes", "attempts"):
-            state.execute_many(
-                f"DELETE FROM {table} WHERE message_id = ?",  # noqa: S608 - one of the two above
-                [(question.message_id,) for question in back],
-            )
-        replayed.questions += len(back)
     state.commit()
     state.sync()
     return replayed
+
+
+def put_back(state: StateFile, message_ids: Sequence[str], settings: str, replayed: Replayed) -> list[QuestionAsked]:
+    """Take away the outcomes of those that are dead letters of these settings, and give them, to be asked again.
+
+    It is all in the transaction that is open. `replayed` counts what became of them.
+    """
+    marks = ", ".join("?" * len(message_ids))
+    back = []
+    for source, *values in state.execute(f"{_QUESTIONS} ({marks})", message_ids):
+        *fields, terms = values
+        question = QuestionAsked(**dict(zip(_FIELDS[:-1], fields, strict=True)), terms=terms_of(terms))
+        if source is None:  # nobody ever asked it
+            replayed.no_questions += 1
+        elif not question.message_id.startswith(settings):
+            replayed.of_other_settings += 1
+        else:
+            back.append(question)
+    for table in ("outcomes", "attempts"):
+        state.execute_many(
+            f"DELETE FROM {table} WHERE message_id = ?",  # noqa: S608 - one of the two above
+            [(question.message_id,) for question in back],
+        )
+    replayed.questions += len(back)
+    return back
 
 
 def _chunks(message_ids: Iterable[str]) -> Iterator[list[str]]:

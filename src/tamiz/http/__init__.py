@@ -1,0 +1,1 @@
+"""The services over HTTP: one module a service, and what they share."""

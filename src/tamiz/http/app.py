@@ -1,0 +1,58 @@
+"""The application: the services that are wanted, behind one door."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+
+from tamiz import __version__
+from tamiz.http.context import Context
+from tamiz.http.docs import Docs
+from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
+from tamiz.http.health import Health
+from tamiz.http.keys import Keys
+from tamiz.http.problems import HANDLERS
+from tamiz.http.traffic import Traffic
+
+__all__ = ["SERVICES", "Hot", "make_app"]
+
+Hot = Mapping[tuple[str, str], ASGI]
+"""Calls by method and path that are served without a framework in the way."""
+
+SERVICES: Final[dict[str, tuple[type, ...]]] = {"traffic": (Traffic,)}
+"""The controllers of each service."""
+
+
+def make_app(
+    context: Context,
+    services: Sequence[str],
+    *,
+    keys: Keys | None,
+    local: bool,
+    hot: Hot | None = None,
+    log: Callable[[Scope, int, float], None] = lambda *_: None,
+) -> Guard:
+    """Make the application that serves these services."""
+
+    def give() -> Context:
+        return context
+
+    app = Litestar(
+        route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
+        dependencies={"context": Provide(give, sync_to_thread=False)},
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
+        request_max_body_size=None,  # the guard has a cap
+        signature_types=[Context],
+        logging_config=None,
+        debug=False,
+    )
+    calls = dict(hot or {})
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
+
+    return Guard(serve, keys=keys, local=local, log=log)

@@ -1,0 +1,31 @@
+"""Whether a service is alive, and whether it is of use."""
+
+from http import HTTPStatus
+
+from litestar import Controller, Response, get
+
+from tamiz.http.context import Context
+
+__all__ = ["Health"]
+
+
+class Health(Controller):
+    """For whoever watches over the process."""
+
+    tags = ("health",)
+
+    @get("/health", summary="Whether the process is alive")
+    async def alive(self) -> dict[str, str]:
+        """Say so; where it does not, it is not."""
+        return {"status": "ok"}
+
+    @get("/ready", summary="Whether it can do its work")
+    async def ready(self, context: Context) -> Response[dict[str, str | dict[str, str]]]:
+        """Name each thing that the service depends on, `ok` or what is wrong; 503 where one is down."""
+        found = await context.ready()
+        wrong = any(found.values())
+        told: dict[str, str | dict[str, str]] = {
+            "status": "not ready" if wrong else "ready",
+            "dependencies": {name: why or "ok" for name, why in found.items()},
+        }
+        return Response(told, status_code=HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK)

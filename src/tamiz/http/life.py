@@ -1,0 +1,102 @@
+"""What became of a question, as the services tell it."""
+
+import asyncio
+from http import HTTPStatus
+
+import msgspec
+
+from tamiz.errors import StateError
+from tamiz.http.context import Context
+from tamiz.http.keys import Caller
+from tamiz.http.problems import Problem
+from tamiz.messages import DeadLetter, Source, Terminal
+from tamiz.store.lives import Life
+
+__all__ = ["Outcome", "Told", "life_of", "outcome_of"]
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """A question with what became of it; `outcome` is `None` while it is open."""
+
+    message_id: str
+    id: str | None
+    question: str
+    outcome: str | None
+    answer: str | None
+    score: float | None
+    reason: str | None
+    """Why there is no score, or why it failed."""
+    reasons: tuple[str, ...] = ()
+    """What speaks against the answer."""
+    source: str | None
+    attempts: int
+    retries: int
+    model: str | None
+    latency_ms: float | None
+
+
+class Told(Outcome, frozen=True, kw_only=True):
+    """The same, with its whole life."""
+
+    life: Life
+
+
+def outcome_of(event: Terminal) -> Outcome:
+    """Give what an outcome tells."""
+    told = None if isinstance(event, DeadLetter) else event.answer
+    return Outcome(
+        message_id=event.message_id,
+        id=event.question_id,
+        question=event.title,
+        outcome=event.outcome,
+        answer=None if told is None else told.llm_answer,
+        score=None if told is None else told.score,
+        reason=event.reason if isinstance(event, DeadLetter) else event.answer.reason,
+        reasons=() if told is None else told.reasons,
+        source=event.source,
+        attempts=event.attempts,
+        retries=event.retries,
+        model=event.model if isinstance(event, DeadLetter) else event.answer.model,
+        latency_ms=told.latency_ms if told is not None and event.source is Source.MODEL else None,
+    )
+
+
+async def life_of(context: Context, message_id: str, caller: Caller) -> Told:
+    """Give all that is known of a question that the caller may see.
+
+    Raises `Problem` 404 where there is none.
+    """
+
+    def read() -> Life:
+        with context.reader() as reader:
+            return reader.life(message_id)
+
+    try:
+        life = await asyncio.to_thread(read)
+    except StateError as error:
+        if message_id not in str(error):
+            raise
+        raise _unknown(message_id) from None
+    if caller.sees not in {None, life.tenant}:
+        raise _unknown(message_id)
+    ended = life.outcome
+    return Told(
+        message_id=message_id,
+        id=life.id,
+        question=life.question,
+        outcome=None if ended is None else ended.outcome,
+        answer=None if ended is None else ended.answer,
+        score=None if ended is None else ended.score,
+        reason=None if ended is None else ended.reason,
+        reasons=() if ended is None else ended.reasons,
+        source=None if ended is None else ended.source,
+        attempts=0 if ended is None else ended.attempts,
+        retries=0 if ended is None else ended.retries,
+        model=None if ended is None else ended.model,
+        latency_ms=None if ended is None else ended.latency_ms,
+        life=life,
+    )
+
+
+def _unknown(message_id: str) -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, f"there is no question {message_id[:80]!r}", field="message_id")

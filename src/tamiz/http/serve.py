@@ -1,0 +1,119 @@
+"""`tamiz serve`: all services on one port, on an embedded flow."""
+
+import asyncio
+import gc
+from collections.abc import Callable
+
+from tamiz.clock import SystemClock
+from tamiz.errors import UsageError
+from tamiz.hosts.service import EmbeddedService, Service
+from tamiz.hosts.signals import signals
+from tamiz.http.app import SERVICES, make_app
+from tamiz.http.context import Context
+from tamiz.http.keys import Keys
+from tamiz.http.server import Server, is_local
+from tamiz.policy import Policy
+from tamiz.scoring import make_scorer
+from tamiz.settings import Settings
+from tamiz.statefile import StateFile
+from tamiz.store.sqlite.reader import StateReader
+
+__all__ = ["PORT", "keys_of", "serve"]
+
+PORT = 8000
+
+
+def keys_of(settings: Settings) -> Keys | None:
+    """Give the keys that are asked for, `None` where nobody needs one: on this machine's own addresses.
+
+    Raises `UsageError` where the address is reached from elsewhere and there are no keys.
+    """
+    keys = Keys.read(settings.keys, settings.api_keys)
+    if len(keys):
+        return keys
+    if is_local(settings.host) or settings.trust_network:
+        return None
+    raise UsageError(
+        f"--host {settings.host} is reached from other machines, and there is no API key: make one with "
+        "`tamiz keys make TENANT`, or say TAMIZ_TRUST_NETWORK=true where whoever reaches the address is trusted"
+    )
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C. Raises `TamizError` where it cannot go on; what was taken in is kept."""
+    import uvloop  # noqa: PLC0415 - not needed by those who only prepare
+
+    service = Service.prepare(settings, SystemClock())
+    keys = keys_of(settings)
+    gc.freeze()
+    with StateFile(settings.state) as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(service, state, keys, say))
+
+
+async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Callable[[str], None]) -> None:
+    settings = service.settings
+    embedded = EmbeddedService(service, state)
+    state.commit()  # so that readers find its tables
+    server = Server(
+        make_app(_context(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        settings.host,
+        PORT if settings.port is None else settings.port,
+    )
+    with signals() as stop:
+        flow = asyncio.create_task(embedded.run())
+        await server.start()
+        say(f"serves on http://{settings.host}:{server.port}, kept in {settings.state}")
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([flow, stopped], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            embedded.stop(grace=True)
+            closing = asyncio.create_task(server.stop())
+            stop.clear()
+            hurry = asyncio.create_task(_hurry(stop, embedded))
+            try:
+                await flow
+            finally:
+                await closing
+                hurry.cancel()
+    say("stopped; what is open goes on with the next start")
+
+
+async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
+    """Wait for the second signal, and give up the calls in flight then."""
+    await stop.wait()
+    embedded.stop(grace=False)
+
+
+def _context(service: Service, embedded: EmbeddedService) -> Context:
+    settings = service.settings
+
+    async def ready() -> dict[str, str | None]:
+        return {"state": "it lost its last transaction" if embedded.broken else None, **_models(service)}
+
+    def set_policy(policy: Policy) -> None:
+        embedded.policy = policy
+
+    return Context(
+        settings=settings,
+        clock=service.clock,
+        shape=lambda: service.shape,
+        reader=lambda: StateReader(settings.state),
+        ready=ready,
+        scorer=make_scorer,
+        policy=lambda: embedded.policy,
+        set_policy=set_policy,
+        desk=embedded,
+        cache=embedded.flow.cache,
+        fleet=service.fleet,
+        replay=embedded.replay,
+    )
+
+
+def _models(service: Service) -> dict[str, str | None]:
+    """Give what keeps models from being called; one of them is enough to be ready."""
+    shown = {endpoint.name: endpoint.shown for endpoint in service.fleet.endpoints}
+    if any(state is None for state in shown.values()):
+        return dict.fromkeys(shown)
+    return {name: None if state is None else f"{state.kind}: {state.reason}" for name, state in shown.items()}
