@@ -79,7 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     """The address that services listen on."""
     port: int | None = None
-    """The port of services; `None`: 8000 for `tamiz serve`, and for a worker that of its service."""
+    """The port of services, 0 for any that is free; `None`: 8000 for `tamiz serve`, and for a worker its service's."""
     queue: int = 1000
     """Most questions that a service has open at once."""
     keys: str = "tamiz.keys"
@@ -156,7 +156,7 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "limit": (0, math.inf),
     "max_calls": (0, math.inf),
     "max_tokens": (0, math.inf),
-    "port": (1, 65_535),
+    "port": (0, 65_535),
     "queue": (1, 1_000_000),
     "cache_size": (0, 100_000_000),
     "cache_ttl": (0, math.inf),
