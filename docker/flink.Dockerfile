@@ -9,9 +9,11 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends maven \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
+COPY docker/trust.sh docker/flink-connector.sha256 ./
 COPY cluster/flink-pom.xml pom.xml
-COPY docker/flink-connector.sha256 ./
-RUN mvn -B -q dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=/jars \
+RUN --mount=type=secret,id=ca ./trust.sh \
+    && mvn -B -q org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory=/jars \
     && sha256sum --check --strict flink-connector.sha256
 
 FROM ${BASE} AS build
