@@ -26,8 +26,6 @@ PROFILES: Final = {
 }
 ONCE: Final = {"topics", "flink-submit", "load", "ollama-pull"}
 """Those that do something and end."""
-UNWATCHED: Final = "retry-manager"
-"""It has no port to ask at, and nothing waits for it; what it does is waiting in the store."""
 GIB: Final = 1 << 30
 
 
@@ -98,7 +96,7 @@ def test_each_container_waits_for_what_it_needs() -> None:
         told = json.dumps([service.get("command"), service.get("entrypoint"), service.get("healthcheck")])
         assert "sleep" not in told
         if name not in ONCE:
-            assert name == UNWATCHED or service["healthcheck"]["test"], name
+            assert service["healthcheck"]["test"], name
             assert service["restart"] == "unless-stopped"
 
 
