@@ -3,6 +3,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ PROFILES: Final = {
 }
 ONCE: Final = {"topics", "flink-submit", "load", "ollama-pull"}
 """Those that do something and end."""
+EXTRAS: Final = ("kafka", "mongo", "serve", "telemetry", "gate")
+"""What the image of the services has."""
 GIB: Final = 1 << 30
 
 
@@ -148,7 +151,10 @@ def test_images_have_the_locked_versions() -> None:
     """What an image has is what the tests ran with, to the hash."""
     locked = _pins(ROOT / "requirements-dev.txt")
     image = _pins(ROOT / "docker" / "requirements.txt")
-    assert {"confluent-kafka", "pymongo", "litestar", "opentelemetry-sdk", "wordllama"} <= set(image)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(each for extra in EXTRAS for each in extras[extra])]
+    assert {re.split(r"[^\w-]", each)[0] for each in wanted} <= set(image), "renew it: make lock"
     for name, pins in image.items():
         assert pins <= locked[name], name
 
