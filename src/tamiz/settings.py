@@ -88,6 +88,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """API keys of the environment: `TENANT:KEY`, with blanks between them."""
     trust_network: bool = False
     """Listen beyond this machine without API keys: whoever reaches the address is trusted."""
+    traffic_total: int | None = None
+    """Questions that `tamiz traffic` asks; `None`: as many as its duration holds or, without one, 1,000."""
+    traffic_duration: float | None = None
+    """Seconds for which it asks; `None`: until the total."""
+    traffic_arrivals: str = "poisson"
+    """When it asks: `poisson`, `uniform`, `constant`, `burst`, `diurnal`, `trace:FILE` or `max`."""
+    traffic_rate: float = 100.0
+    """Mean questions a second."""
+    traffic_popularity: str = "zipf"
+    """What it asks: `zipf`, `uniform` or `shift`."""
+    traffic_alpha: float = 1.0
+    """The exponent of `zipf` and `shift`."""
     cache_policy: str = "lru"
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
@@ -120,6 +132,12 @@ _ALIASES: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": "bus",
     "MONGO_URI": "store",
     "FLINK_PARALLELISM": "flink_parallelism",
+    "TRAFFIC_TOTAL": "traffic_total",
+    "TRAFFIC_DURATION": "traffic_duration",
+    "TRAFFIC_ARRIVALS": "traffic_arrivals",
+    "TRAFFIC_RATE": "traffic_rate",
+    "TRAFFIC_POPULARITY": "traffic_popularity",
+    "TRAFFIC_ALPHA": "traffic_alpha",
 }
 """Names of the field, read beside `TAMIZ_…`, which wins."""
 
@@ -136,7 +154,15 @@ _KAFKA: Final = {
 """Variables for properties of librdkafka; they win over the table of the file."""
 
 _DURATIONS: Final = frozenset(
-    {"timeout", "connect_timeout", "first_byte_timeout", "stall_timeout", "give_up_after", "cache_ttl"}
+    {
+        "timeout",
+        "connect_timeout",
+        "first_byte_timeout",
+        "stall_timeout",
+        "give_up_after",
+        "cache_ttl",
+        "traffic_duration",
+    }
 )
 _LISTS: Final = frozenset({"model", "escalate"})
 _PATHS: Final = frozenset({"prompt", "state", "cache_dir", "keys"})
@@ -161,6 +187,10 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "cache_size": (0, 100_000_000),
     "cache_ttl": (0, math.inf),
     "flink_parallelism": (1, 10_000),
+    "traffic_total": (0, math.inf),
+    "traffic_duration": (0, math.inf),
+    "traffic_rate": (0, math.inf),
+    "traffic_alpha": (0, 100),
 }
 
 
@@ -181,7 +211,8 @@ def load_settings(
         values["kafka"] = {**values.get("kafka", {}), **kafka}
     for name, value in flags.items():
         if value is not None and value != ():
-            values[name] = _checked(name, value, f"--{name.replace('_', '-')}")
+            flag = name.removeprefix("traffic_").replace("_", "-")  # flags of `tamiz traffic` need not say it again
+            values[name] = _checked(name, value, f"--{flag}")
     return Settings(**values)
 
 

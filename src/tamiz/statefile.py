@@ -28,6 +28,7 @@ CREATE TABLE questions (
     message_id TEXT PRIMARY KEY, trace_id TEXT NOT NULL, question_id TEXT, title TEXT NOT NULL, content TEXT NOT NULL,
     best_answer TEXT, cache_key TEXT NOT NULL, created_at REAL NOT NULL, tenant TEXT NOT NULL DEFAULT '', terms TEXT
 ) WITHOUT ROWID;
+CREATE INDEX of_tenant ON questions (tenant) WHERE tenant <> '';
 CREATE TABLE outcomes (
     message_id TEXT PRIMARY KEY, cache_key TEXT NOT NULL, outcome TEXT NOT NULL, source TEXT, answer TEXT, score REAL,
     reason TEXT, kind TEXT, attempt INTEGER, attempts INTEGER NOT NULL, retries INTEGER NOT NULL, model TEXT,
@@ -67,6 +68,7 @@ ALTER TABLE questions ADD COLUMN terms TEXT;
 ALTER TABLE outcomes ADD COLUMN reasons TEXT;
 ALTER TABLE outcomes ADD COLUMN completion TEXT;
 CREATE INDEX finished ON outcomes (finished_at);
+CREATE INDEX of_tenant ON questions (tenant) WHERE tenant <> '';
 """
 """What makes a file of format 1 one of format 2."""
 

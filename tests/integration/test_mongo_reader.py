@@ -16,6 +16,7 @@ from tamiz.effects import Deferred, EndpointState
 from tamiz.errors import FailureKind, StateError
 from tamiz.messages import Event, Record, Source
 from tamiz.statefile import StateFile
+from tamiz.store.lives import Wanted
 from tamiz.store.mongo import MongoStore
 from tamiz.store.mongo.reader import MongoReader
 from tamiz.store.mongo.replay import replay
@@ -90,9 +91,10 @@ async def test_it_shows_what_a_state_file_shows(store: MongoStore, reader: Mongo
     for kind in (None, "overload", "nothing"):
         for limit in (None, 0, 3):
             assert list(reader.dead(kind, limit)) == list(file.dead(kind, limit))
-    for outcomes in (["accepted"], ["accepted", "exhausted", "failed"], []):
+    for outcomes in (("accepted",), ("accepted", "exhausted", "failed"), ()):
         for score in (None, 0.3):
-            assert list(reader.finished(outcomes, score)) == list(file.finished(outcomes, score))
+            wanted = Wanted(outcomes=outcomes, min_score=score)
+            assert list(reader.finished(wanted)) == list(file.finished(wanted))
     for text in (IDS[0], IDS[0][:31], "q3", "q", "", "0", IDS[12][:30], "none"):
         for limit in (1, 100):
             assert reader.find(text, limit) == file.find(text, limit)
@@ -130,7 +132,7 @@ async def test_pages_follow_one_another(store: MongoStore, reader: MongoReader) 
     await asyncio.gather(
         *(store.answers.record(dead(each, kind=f"kind{n % 3}")) for n, each in enumerate(IDS[200:], 200) if n > 619)
     )
-    pages = list(reader.finished(["accepted"], None))
+    pages = list(reader.finished(Wanted(outcomes=("accepted",))))
     assert [len(page) for page in pages] == [500, 120]
     assert [row.message_id for page in pages for row in page] == IDS[:620]
     letters = [(letter.kind, letter.message_id) for page in reader.dead(None) for letter in page]
@@ -141,7 +143,7 @@ async def test_a_run_gets_its_outcomes_and_counts(store: MongoStore, file: State
     await filled(store)
     finished = await store.results.finished(IDS[1], IDS[6])
     assert list(finished) == IDS[1:7]
-    rows = [row for page in file.finished(["accepted", "exhausted", "failed"], None) for row in page]
+    rows = [row for page in file.finished(Wanted(outcomes=("accepted", "exhausted", "failed"))) for row in page]
     assert list(finished.values()) == rows[1:7]
     assert await store.results.tried(IDS[0], IDS[0]) == {"overload": 1, "timeout": 1, "refused": 1}
     assert await store.results.tried(IDS[1], IDS[8]) == {"refused": 1}

@@ -51,6 +51,12 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "keys": ("k", "k", '"k"'),
     "api_keys": ("t:" + KEY, "t:" + KEY, f'"t:{KEY}"'),
     "trust_network": ("true", True, "true"),
+    "traffic_total": ("5", 5, "5"),
+    "traffic_duration": ("2m", 120.0, "120"),
+    "traffic_arrivals": ("max", "max", '"max"'),
+    "traffic_rate": ("2.5", 2.5, "2.5"),
+    "traffic_popularity": ("uniform", "uniform", '"uniform"'),
+    "traffic_alpha": ("1.5", 1.5, "1.5"),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
@@ -64,6 +70,12 @@ ALIASES = {
     "KAFKA_BOOTSTRAP_SERVERS": "bus",
     "MONGO_URI": "store",
     "FLINK_PARALLELISM": "flink_parallelism",
+    "TRAFFIC_TOTAL": "traffic_total",
+    "TRAFFIC_DURATION": "traffic_duration",
+    "TRAFFIC_ARRIVALS": "traffic_arrivals",
+    "TRAFFIC_RATE": "traffic_rate",
+    "TRAFFIC_POPULARITY": "traffic_popularity",
+    "TRAFFIC_ALPHA": "traffic_alpha",
 }
 
 

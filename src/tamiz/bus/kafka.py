@@ -100,6 +100,11 @@ class KafkaBus:
         for reader in self._readers.values():
             reader.start()
 
+    @property
+    def opened(self) -> bool:
+        """Whether it is connected."""
+        return self._writer is not None
+
     async def publish(self, events: Sequence[Event]) -> None:
         """Return once the brokers have the events, those of one key in their order."""
         if self._writer is None:

@@ -22,6 +22,8 @@ _COMMANDS: Final = {
     "status": ("tamiz.cli.inspect", "Count questions by outcome, and what is still open."),
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
+    "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
+    "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
@@ -35,6 +37,7 @@ _EXTRAS: Final = {
     "httptools": "serve",
     "prometheus_client": "serve",
 }
+_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "duckdb": "lab", "matplotlib": "lab", "pymongo": "kafka,mongo"}
 """Packages that only an extra brings; others say so where they are used."""
 
 

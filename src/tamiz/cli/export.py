@@ -8,6 +8,7 @@ from tamiz.cli.shared import debug_option
 from tamiz.errors import UsageError
 from tamiz.messages import Outcome
 from tamiz.output import ResultRow, open_output
+from tamiz.store.lives import Wanted
 
 __all__ = ["export"]
 
@@ -44,7 +45,7 @@ def export(  # noqa: PLR0917 - click passes flags by name
     outcomes = tuple(Outcome) if everything else outcome or (Outcome.ACCEPTED,)
     count = 0
     with place.reader() as reader, open_output(out, not_these=not_these) as output:
-        for page in reader.finished(outcomes, min_score):
+        for page in reader.finished(Wanted(outcomes=outcomes, min_score=min_score)):
             output.write([ResultRow(*msgspec.structs.astuple(row)) for row in page])
             count += len(page)
     where = f" in {out}" if out not in {None, "-"} else ""

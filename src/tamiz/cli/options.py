@@ -7,10 +7,21 @@ import click
 
 from tamiz.settings import Settings, load_settings
 
-__all__ = ["cluster_options", "settings_of", "state_option", "with_settings"]
+__all__ = ["cluster_options", "serving_options", "settings_of", "state_option", "with_settings"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_SERVING: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    (
+        "--host",
+        {
+            "metavar": "ADDRESS",
+            "help": "Where to listen; beyond this machine, API keys are asked for.  [default: 127.0.0.1]",
+        },
+    ),
+    ("--port", {"metavar": "N", "help": "The port.  [default: 8000; of a worker that of its service]"}),
+    ("--queue", {"metavar": "N", "help": "Most questions open at once.  [default: 1000]"}),
+)
 _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--model", {"multiple": True, "metavar": "URL", "help": "The model; more than once for failover, in order."}),
     ("--escalate", {"multiple": True, "metavar": "URL", "help": "The model for attempts after the first."}),
@@ -68,6 +79,13 @@ def cluster_options(*, store: bool = True) -> Callable[[F], F]:
         return click.option("--bus", metavar="URL", help=text)(command)
 
     return add
+
+
+def serving_options(command: F) -> F:
+    """Add those of services."""
+    for flag, how in reversed(_SERVING):
+        command = click.option(flag, **how)(command)
+    return command
 
 
 def with_settings(command: F) -> F:

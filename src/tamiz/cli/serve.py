@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tamiz.cli.options import settings_of, with_settings
+from tamiz.cli.options import serving_options, settings_of, with_settings
 from tamiz.cli.shared import debug_option
 from tamiz.settings import load_settings
 
@@ -16,23 +16,24 @@ def _say(text: str) -> None:
 
 
 @click.command(short_help="Serve all that tamiz does over HTTP, on one port.")
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    help="Where to listen; beyond this machine, API keys are asked for.  [default: 127.0.0.1]",
-)
-@click.option("--port", metavar="N", help="The port.  [default: 8000]")
-@click.option("--queue", metavar="N", help="Most questions open at once.  [default: 1000]")
+@serving_options
 @with_settings
 @debug_option
 def serve(**flags: Any) -> None:  # noqa: ANN401 - click passes flags by name
     """Answer questions over HTTP until Ctrl-C or SIGTERM: the services, an OpenAI-compatible endpoint, a live page.
 
-    What was taken in is kept in the state file, and goes on with the next start.
+    What was taken in is kept in the state file, and goes on with the next start. With --bus and --store it serves a
+    cluster: questions go to its workers, and no model is needed here.
     """
+    settings = settings_of(flags)
+    if settings.bus is not None and not flags["state"]:
+        from tamiz.http.serve_cluster import serve_cluster  # noqa: PLC0415 - only with the extras
+
+        serve_cluster(settings, _say)
+        return
     from tamiz.http.serve import serve as run  # noqa: PLC0415 - only with the extra
 
-    run(settings_of(flags), _say)
+    run(settings, _say)
 
 
 @click.group(short_help="Make or revoke API keys.")

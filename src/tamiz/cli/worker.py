@@ -4,13 +4,13 @@ from typing import Any, Final
 
 import click
 
-from tamiz.cli.options import cluster_options, settings_of, with_settings
+from tamiz.cli.options import cluster_options, serving_options, settings_of, with_settings
 from tamiz.cli.shared import debug_option, json_option, say_json, table
 from tamiz.errors import UsageError
 
 __all__ = ["topics", "worker"]
 
-_STAGES: Final = ("intake", "generate", "retry", "judge", "persist")
+_STAGES: Final = ("traffic", "intake", "generate", "retry", "judge", "score", "persist")
 _LISTED_STAGES: Final = click.Choice(_STAGES)
 
 
@@ -20,18 +20,33 @@ def _say(text: str) -> None:
 
 @click.command(short_help="Run stages as a member of a Kafka cluster.")
 @click.argument("stages", nargs=-1, required=True, type=_LISTED_STAGES, metavar="STAGE…")
+@click.option("--http", is_flag=True, help="Serve each stage's calls over HTTP too.")
+@serving_options
 @with_settings
 @debug_option
-def worker(stages: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401 - click passes flags by name
+def worker(stages: tuple[str, ...], http: bool, **flags: Any) -> None:  # noqa: ANN401, FBT001 - click's way of flags
     """Run one or more stages until SIGTERM or Ctrl-C: intake, generate, retry, judge, persist.
 
     Start as many workers of a stage as its topics have partitions, anywhere; each takes its share. Nothing is lost
     where one dies: what it had not finished goes to the others. With the Flink job at work no judge worker is needed.
+
+    With --http each stage serves its calls as well: intake the cache's on port 5001, generate the model's on 5002,
+    judge the scorer's on 5003, persist the store's on 5004. Two names are for that alone and read no topic: traffic,
+    which takes questions in on port 5000, and score, the scorer's where a Flink job is the judge.
     """
-    from tamiz.hosts.staff import Staff, run_staff  # noqa: PLC0415 - only with the extras of a cluster
+    from tamiz.hosts.staff import SERVING_ALONE, Staff, run_staff  # noqa: PLC0415 - only with the extras of a cluster
 
     settings = settings_of(flags)
-    run_staff(Staff.prepare(settings, stages), _say)
+    if not http:
+        if idle := [name for name in stages if name in SERVING_ALONE]:
+            raise UsageError(f"{' and '.join(idle)}: all that it does comes by HTTP; say --http")
+        run_staff(Staff.prepare(settings, stages), _say)
+        return
+    from tamiz.http.beside import Services  # noqa: PLC0415 - only with the extra
+
+    staff = Staff.prepare(settings, stages)
+    Services.check(settings, stages)
+    run_staff(staff, _say, lambda parts: Services(parts, _say))
 
 
 @click.group(short_help="Make or list the topics of a Kafka cluster.")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final, Protocol
 
 from tamiz.clock import Clock
@@ -64,7 +65,7 @@ class Queue:
         self.refused = 0
         """Questions that were turned away."""
         self._clock = clock
-        self._open: set[str] = set()
+        self._open: dict[str, None] = {}
         self._waiting: dict[str, list[asyncio.Future[Terminal]]] = {}
         self._ended: deque[tuple[float, int]] = deque()
 
@@ -76,11 +77,19 @@ class Queue:
         if len(self._open) >= self.limit:
             self.refused += 1
             raise Busy(self.limit, self.retry_after())
-        self._open.add(message_id)
+        self._open[message_id] = None
 
     def leave(self, message_id: str) -> None:
         """Give the place back, of a question that was not taken in after all."""
-        self._open.discard(message_id)
+        self._open.pop(message_id, None)
+
+    def some(self, limit: int) -> list[str]:
+        """Give up to `limit` open questions; each has its turn before any comes again."""
+        some = [*islice(self._open, limit)]
+        for message_id in some:
+            del self._open[message_id]
+            self._open[message_id] = None
+        return some
 
     def waited_for(self) -> list[str]:
         """Give the questions that somebody waits for."""
@@ -88,17 +97,29 @@ class Queue:
 
     def ended(self, outcomes: Iterable[Terminal]) -> None:
         """Have those who wait know, and give the places back."""
-        count = 0
+        ids = []
         for outcome in outcomes:
-            count += outcome.message_id in self._open
-            self._open.discard(outcome.message_id)
+            ids.append(outcome.message_id)
             for future in self._waiting.pop(outcome.message_id, ()):
                 if not future.done():
                     future.set_result(outcome)
+        self.vacate(ids)
+
+    def vacate(self, message_ids: Iterable[str]) -> None:
+        """Give the places of questions back that have ended."""
+        count = 0
+        for message_id in message_ids:
+            count += message_id in self._open
+            self._open.pop(message_id, None)
         now = self._clock.monotonic()
         self._ended.append((now, count))
         while self._ended and self._ended[0][0] < now - _RECENT:
             self._ended.popleft()
+
+    def give_up(self) -> None:
+        """Have those who wait know that they wait in vain."""
+        for future in (each for waiting in self._waiting.values() for each in waiting):
+            future.cancel()
 
     def retry_after(self) -> float:
         """Give the seconds after which a tenth of the places should be free, at the pace of the last seconds."""
@@ -121,7 +142,7 @@ class Queue:
         async def within(seconds: float) -> Terminal | None:
             if seconds > 0:
                 await asyncio.wait([future], timeout=seconds)
-            return future.result() if future.done() else None
+            return future.result() if future.done() and not future.cancelled() else None
 
         try:
             yield within

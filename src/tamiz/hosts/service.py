@@ -121,6 +121,7 @@ class EmbeddedService:
                 if not waiting.done():
                     waiting.set_exception(Stopping())
             self._durable.clear()
+            self.queue.give_up()
             await self._fleet.close()
 
     def stop(self, *, grace: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,7 +13,7 @@ from tamiz.bus.topics import Topics
 from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.errors import BusError, UsageError
-from tamiz.hosts.flow import make_flow
+from tamiz.hosts.flow import Flow, make_flow
 from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.signals import signals
 from tamiz.hosts.worker import Worker
@@ -25,10 +25,12 @@ from tamiz.scoring import Scorer, make_scorer
 from tamiz.settings import Settings, without_password
 from tamiz.store.mongo import MongoStore
 
-__all__ = ["SHAPE", "Staff", "cluster_of", "run_staff"]
+__all__ = ["SERVING_ALONE", "SHAPE", "Beside", "Parts", "Staff", "cluster_of", "run_staff"]
 
 SHAPE: Final = "shape"
 """The store's memory of the settings under which its intake workers let questions in."""
+SERVING_ALONE: Final = ("traffic", "score")
+"""Names of workers that read no topic: all they do comes by HTTP."""
 _SHAPED_BY: Final = {
     "generate": ("model", "escalate", "prompt", "system", "max_answer_tokens", "seed"),
     "judge": ("threshold", "attempts", "scorer", "unscored"),
@@ -79,6 +81,30 @@ class Staff(msgspec.Struct, kw_only=True):
         )
 
 
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is made of."""
+
+    staff: Staff
+    flow: Flow
+    bus: KafkaBus
+
+
+class Beside(Protocol):
+    """What a process does beside its stages' work."""
+
+    async def start(self) -> None:
+        """Begin, before anything is connected to."""
+        ...
+
+    def stop(self) -> None:
+        """Take nothing new up."""
+        ...
+
+    async def close(self) -> None:
+        """End, while bus and store can still be used."""
+        ...
+
+
 def cluster_of(settings: Settings) -> tuple[KafkaAddress, str]:
     """Give the addresses of bus and store. Raises `UsageError` where one is missing or wrong, or does not go along."""
     if settings.bus is None:
@@ -93,7 +119,7 @@ def cluster_of(settings: Settings) -> tuple[KafkaAddress, str]:
     return address, settings.store
 
 
-def run_staff(staff: Staff, say: Callable[[str], None]) -> int:
+def run_staff(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts], Beside] | None = None) -> int:
     """Work until SIGTERM or Ctrl-C; give the number of model calls that were made.
 
     Raises `TamizError` where the worker cannot go on; nothing is lost by it.
@@ -104,10 +130,10 @@ def run_staff(staff: Staff, say: Callable[[str], None]) -> int:
     gc.freeze()
     gc.set_threshold(_BETWEEN_COLLECTIONS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(staff, say))
+        return runner.run(_run(staff, say, beside))
 
 
-async def _run(staff: Staff, say: Callable[[str], None]) -> int:
+async def _run(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts], Beside] | None) -> int:
     settings = staff.settings
     with signals() as stop:
         store = MongoStore(staff.store, staff.clock, patience=None, say=say)
@@ -138,11 +164,14 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
             concurrency=settings.concurrency,
             clock=staff.clock,
         )
+        also = None if beside is None else beside(Parts(staff=staff, flow=flow, bus=bus))
         try:
+            if also is not None:
+                await also.start()
             if not await _unless(stop, _connect(staff, store, bus, say)):
                 return 0
-            say(f"{', '.join(stages)}: at work on {staff.address.url} and {without_password(staff.store)}")
-            helpers = [asyncio.create_task(_stop(stop, worker))]
+            say(f"{', '.join(staff.stages)}: at work on {staff.address.url} and {without_password(staff.store)}")
+            helpers = [asyncio.create_task(_stop(stop, worker, also))]
             if "persist" in stages:
                 helpers.append(asyncio.create_task(_trim(staff, say)))
             try:
@@ -152,6 +181,9 @@ async def _run(staff: Staff, say: Callable[[str], None]) -> int:
                     helper.cancel()
                 say(f"stops; {worker.calls:,} model calls were made")
         finally:
+            if also is not None:
+                also.stop()
+                await also.close()
             await bus.close()
             if staff.fleet is not None:
                 await staff.fleet.close()
@@ -185,10 +217,12 @@ async def _trim(staff: Staff, say: Callable[[str], None]) -> None:
             say(f"what is finished stays in the topics: {error}")
 
 
-async def _stop(stop: asyncio.Event, worker: Worker) -> None:
+async def _stop(stop: asyncio.Event, worker: Worker, also: Beside | None) -> None:
     while True:
         await stop.wait()
         stop.clear()
+        if also is not None:
+            also.stop()
         worker.stop()
 
 

@@ -39,6 +39,7 @@ _DUE_AT_ONCE: Final = 500
 _LOOK_EVERY: Final = 0.25
 """Seconds until the store is asked again what is due; other workers defer as well."""
 _SHARE_EVERY: Final = 1.0
+_ALIVE_EVERY: Final = 1.0
 _METRICS_EVERY: Final = 2.0
 _METRICS_SHARE: Final = 20
 """The metrics are derived anew no more often than this many times as long as that takes."""
@@ -130,6 +131,7 @@ class Worker:
 
     async def _work_all(self) -> None:
         parts: list[Coroutine[Any, Any, None]] = [self._serve(name) for name in self._stages if name != "generate"]
+        parts.append(self._every(self._see_to_the_bus))
         if self._calling is not None:
             parts.append(self._make_calls(self._calling))
         if self._fleet is not None:
@@ -273,6 +275,12 @@ class Worker:
             next_due = await deferrals.next_due()
             now = self._clock.time()
             await self._pause(min(_LOOK_EVERY, max((next_due or now + _LOOK_EVERY) - now, 0.001)), self._deferred)
+
+    async def _see_to_the_bus(self) -> float:
+        """Raise what made the bus fail, which a worker that reads nothing would not notice."""
+        if self._bus.failure is not None:
+            raise self._bus.failure
+        return _ALIVE_EVERY
 
     async def _share(self) -> float:
         """Learn which endpoints other workers know to be down, or up again."""

@@ -1,19 +1,24 @@
 """The application: the services that are wanted, behind one door."""
 
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 
 from tamiz import __version__
 from tamiz.http.context import Context
-from tamiz.http.docs import Docs
+from tamiz.http.docs import DOCUMENTED, Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
-from tamiz.http.problems import HANDLERS
+from tamiz.http.models import Models
+from tamiz.http.openai.front import PATH, Chat
+from tamiz.http.openai.operations import OPERATIONS
+from tamiz.http.problems import HANDLERS, Problem
 from tamiz.http.traffic import Traffic
 
 __all__ = ["SERVICES", "Hot", "make_app"]
@@ -21,7 +26,7 @@ __all__ = ["SERVICES", "Hot", "make_app"]
 Hot = Mapping[tuple[str, str], ASGI]
 """Calls by method and path that are served without a framework in the way."""
 
-SERVICES: Final[dict[str, tuple[type, ...]]] = {"traffic": (Traffic,)}
+SERVICES: Final[dict[str, tuple[type, ...]]] = {"traffic": (Traffic,), "llm": (Models,)}
 """The controllers of each service."""
 
 
@@ -39,20 +44,28 @@ def make_app(
     def give() -> Context:
         return context
 
+    calls, documented = dict(hot or {}), {}
+    if "llm" in services:
+        calls["POST", PATH] = Chat(context)
+        documented = OPERATIONS
     app = Litestar(
         route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
         dependencies={"context": Provide(give, sync_to_thread=False)},
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
         request_max_body_size=None,  # the guard has a cap
+        state=State({DOCUMENTED: documented}),
         signature_types=[Context],
         logging_config=None,
         debug=False,
     )
-    calls = dict(hot or {})
+    alone = {path for _, path in calls} - {route.path for route in app.routes}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if call is None and scope["type"] == "http" and scope["path"] in alone:
+            allowed = ", ".join(method for method, path in calls if path == scope["path"])
+            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
         await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
 
     return Guard(serve, keys=keys, local=local, log=log)

@@ -5,7 +5,10 @@ from typing import Any, Final
 
 from litestar import Controller, MediaType, Request, Response, get
 
-__all__ = ["Docs"]
+__all__ = ["DOCUMENTED", "Docs"]
+
+DOCUMENTED: Final = "documented"
+"""Where the application's state has the operations of calls that are served without the framework: its `paths`."""
 
 _STYLE: Final = """
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
@@ -42,7 +45,9 @@ class Docs(Controller):
 
 def schema_of(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Give the OpenAPI document of the application that serves the request."""
-    return request.app.openapi_schema.to_schema()
+    schema = request.app.openapi_schema.to_schema()
+    schema["paths"] = {**schema["paths"], **request.app.state[DOCUMENTED]}
+    return schema
 
 
 def page_of(schema: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tamiz.http.keys import LOCAL, Caller, Keys
-from tamiz.http.problems import PROBLEM, Problem, body_of
+from tamiz.http.problems import Problem, body_of, type_of
 
 __all__ = ["ASGI", "BODY_CAP", "Guard", "Receive", "Scope", "Send", "refuse"]
 
@@ -77,7 +77,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started = time.monotonic()
-        status = 500
+        status = 499  # until an answer has begun: the client is gone
 
         async def answer(message: dict[str, Any]) -> None:
             nonlocal status
@@ -97,6 +97,9 @@ class Guard:
         except (TimeoutError, OSError):
             status = 499  # the client is gone, or does not read
             raise
+        except Exception:
+            status = 500
+            raise
         finally:
             self.in_flight -= 1
             self._log(scope, status, time.monotonic() - started)
@@ -110,12 +113,12 @@ class Guard:
             scope.setdefault("state", {})["caller"] = caller
             taken = self._taking(scope, receive, headers)
         except Problem as problem:
-            await refuse(send, problem)
+            await refuse(send, problem, scope["path"])
             return
         try:
             await self._app(scope, taken, send)
         except Problem as problem:
-            await refuse(send, problem)
+            await refuse(send, problem, scope["path"])
 
     def _crowded(self) -> None:
         if self.in_flight > _AT_ONCE:
@@ -183,13 +186,13 @@ class Guard:
         return take
 
 
-async def refuse(send: Send, problem: Problem) -> None:
-    """Answer with a problem."""
-    body = body_of(problem)
+async def refuse(send: Send, problem: Problem, path: str) -> None:
+    """Answer a call of a path with a problem."""
+    body = body_of(problem, path)
     headers = [
-        (b"content-type", PROBLEM.encode()),
+        (b"content-type", type_of(path).encode()),
         (b"content-length", str(len(body)).encode()),
-        *((name.encode(), value.encode()) for name, value in problem.headers.items()),
+        *((name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()),
     ]
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))

@@ -5,8 +5,9 @@ from http import HTTPStatus
 from litestar import Controller, Response, get
 
 from tamiz.http.context import Context
+from tamiz.models.fleet import Fleet
 
-__all__ = ["Health"]
+__all__ = ["Health", "models_of"]
 
 
 class Health(Controller):
@@ -29,3 +30,11 @@ class Health(Controller):
             "dependencies": {name: why or "ok" for name, why in found.items()},
         }
         return Response(told, status_code=HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK)
+
+
+def models_of(fleet: Fleet) -> dict[str, str | None]:
+    """Give what keeps models from being called; one of them is enough to be ready."""
+    shown = {endpoint.name: endpoint.shown for endpoint in fleet.endpoints}
+    if any(state is None for state in shown.values()):
+        return dict.fromkeys(shown)
+    return {name: None if state is None else f"{state.kind}: {state.reason}" for name, state in shown.items()}

@@ -1,5 +1,9 @@
-"""Errors as RFC 9457 has them: `application/problem+json`, each naming what is wrong and what would do."""
+"""Errors as RFC 9457 has them: `application/problem+json`, each naming what is wrong and what would do.
 
+Under `/v1/` they have the shape of OpenAI's, which is what clients there understand.
+"""
+
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -7,12 +11,19 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from tamiz.errors import StateError, TamizError, UsageError
+from tamiz.errors import BusError, StateError, TamizError, UsageError
 from tamiz.hosts.desk import Busy, Stopping
 
-__all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of"]
+__all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of", "type_of"]
 
 PROBLEM: Final = "application/problem+json"
+
+_OPENAI: Final = "/v1/"
+_TYPES: Final = {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.FORBIDDEN: "permission_error",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+}
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -21,7 +32,15 @@ class Problem(TamizError):
     """A request cannot be answered."""
 
     def __init__(
-        self, status: int, detail: str, *, retry_after: float | None = None, field: str | None = None, code: str = ""
+        self,
+        status: int,
+        detail: str,
+        *,
+        retry_after: float | None = None,
+        field: str | None = None,
+        code: str = "",
+        more: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -31,15 +50,27 @@ class Problem(TamizError):
         """The part of the request that is wrong."""
         self.code = code
         """A word that programs can tell it by."""
+        self.more = more or {}
+        """Further members of the body."""
+        self._headers = headers or {}
 
     @property
     def headers(self) -> dict[str, str]:
         """What goes along with it."""
-        return {} if self.retry_after is None else {"retry-after": str(max(round(self.retry_after), 1))}
+        if self.retry_after is None:
+            return {**self._headers}
+        return {**self._headers, "retry-after": str(max(round(self.retry_after), 1))}
 
 
-def body_of(problem: Problem) -> bytes:
-    """Give the problem as JSON."""
+def type_of(path: str) -> str:
+    """Give the media type of problems with calls of a path."""
+    return "application/json" if path.startswith(_OPENAI) else PROBLEM
+
+
+def body_of(problem: Problem, path: str = "") -> bytes:
+    """Give the problem with a call of a path as JSON."""
+    if path.startswith(_OPENAI):
+        return _encode({"error": _as_openai(problem)})
     told: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -50,7 +81,19 @@ def body_of(problem: Problem) -> bytes:
         told["field"] = problem.field
     if problem.code:
         told["code"] = problem.code
-    return _encode(told)
+    return _encode({**problem.more, **told})
+
+
+def _as_openai(problem: Problem) -> dict[str, Any]:
+    server = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    kind = "server_error" if server else _TYPES.get(HTTPStatus(problem.status), "invalid_request_error")
+    return {
+        **problem.more,
+        "message": problem.detail,
+        "type": kind,
+        "param": problem.field,
+        "code": problem.code or None,
+    }
 
 
 def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error, a problem
@@ -64,7 +107,7 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=error.retry_after, code="stopping")
         case UsageError():
             return Problem(HTTPStatus.BAD_REQUEST, str(error))
-        case StateError():
+        case StateError() | BusError():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5)
         case ValidationException():
             field, detail = _wrong(error)
@@ -84,9 +127,11 @@ def _wrong(error: ValidationException) -> tuple[str | None, str]:
     return (str(field) if field else None), f"{field}: {message}" if field else message
 
 
-def _answer(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    problem = as_problem(error)
-    return Response(body_of(problem), status_code=problem.status, media_type=PROBLEM, headers=problem.headers)
+def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    problem, path = as_problem(error), request.scope["path"]
+    return Response(
+        body_of(problem, path), status_code=problem.status, media_type=type_of(path), headers=problem.headers
+    )
 
 
 HANDLERS: Final[dict[int | type[Exception], Any]] = {Exception: _answer, HTTPException: _answer, TamizError: _answer}

@@ -10,6 +10,7 @@ from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.hosts.signals import signals
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.context import Context
+from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
 from tamiz.http.server import Server, is_local
 from tamiz.policy import Policy
@@ -18,7 +19,7 @@ from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader
 
-__all__ = ["PORT", "keys_of", "serve"]
+__all__ = ["PORT", "context_of", "keys_of", "serve"]
 
 PORT = 8000
 
@@ -55,7 +56,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, say: Cal
     embedded = EmbeddedService(service, state)
     state.commit()  # so that readers find its tables
     server = Server(
-        make_app(_context(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
+        make_app(context_of(service, embedded), [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
@@ -86,11 +87,12 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     embedded.stop(grace=False)
 
 
-def _context(service: Service, embedded: EmbeddedService) -> Context:
+def context_of(service: Service, embedded: EmbeddedService) -> Context:
+    """Give what the services work with on an embedded flow."""
     settings = service.settings
 
     async def ready() -> dict[str, str | None]:
-        return {"state": "it lost its last transaction" if embedded.broken else None, **_models(service)}
+        return {"state": "it lost its last transaction" if embedded.broken else None, **models_of(service.fleet)}
 
     def set_policy(policy: Policy) -> None:
         embedded.policy = policy
@@ -109,11 +111,3 @@ def _context(service: Service, embedded: EmbeddedService) -> Context:
         fleet=service.fleet,
         replay=embedded.replay,
     )
-
-
-def _models(service: Service) -> dict[str, str | None]:
-    """Give what keeps models from being called; one of them is enough to be ready."""
-    shown = {endpoint.name: endpoint.shown for endpoint in service.fleet.endpoints}
-    if any(state is None for state in shown.values()):
-        return dict.fromkeys(shown)
-    return {name: None if state is None else f"{state.kind}: {state.reason}" for name, state in shown.items()}

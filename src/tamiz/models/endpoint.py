@@ -1,5 +1,7 @@
 """One model's endpoint: whether and how many calls may go to it now, learnt from what became of those before."""
 
+from collections import Counter
+
 import msgspec
 
 from tamiz.clock import Clock
@@ -11,7 +13,7 @@ from tamiz.models.limiter import Limiter, Place
 from tamiz.models.outage import Outage
 from tamiz.models.retry_after import CAP
 
-__all__ = ["Call", "Endpoint"]
+__all__ = ["Call", "Counts", "Endpoint"]
 
 _START = 16
 """Calls at once to a server of which nothing is known."""
@@ -27,6 +29,14 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """Whether it was let through a circuit that is open."""
 
 
+class Counts:
+    """What became of an endpoint's calls since this process began."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.failed: Counter[FailureKind] = Counter()
+
+
 class Endpoint:
     """A model, with its limit of concurrent calls, what it says is left of its rate limits, and its circuit.
 
@@ -36,6 +46,7 @@ class Endpoint:
     def __init__(self, model: Model | Simulator, clock: Clock, ceiling: int = 64) -> None:
         self.model = model
         self.name = model.name
+        self.counts = Counts()
         self._clock = clock
         # a simulated model has no capacity to be found
         self._limiter = Limiter(ceiling, ceiling if isinstance(model, Simulator) else _START)
@@ -127,6 +138,7 @@ class Endpoint:
 
     def answered(self, call: Call, reply: Reply) -> None:
         """Take note of an answer, and of the rate limits that came with it."""
+        self.counts.answered += 1
         self._limiter.accepted(call.place)
         self._outage.answered(call.place.number, probe=call.probe)
         tokens = (reply.prompt_tokens or 0) + (reply.completion_tokens or 0)
@@ -134,6 +146,7 @@ class Endpoint:
 
     def failed(self, call: Call, failed: Failed, question: str) -> bool:
         """Take note that a call failed; tell whether that is the endpoint's doing and counts for no question."""
+        self.counts.failed[failed.kind] += 1
         if failed.sign is Sign.BUSY:
             self._limiter.refused(call.place)
         elif failed.kind is FailureKind.TIMEOUT:

@@ -140,7 +140,7 @@ class OpenAIModel:
             if said.codes & _UNSUPPORTED and said.param in _OPTIONAL and said.param not in without:
                 self._without |= {said.param}  # free of charge: the server has refused before it worked
                 continue
-            self._refuse(said, headers)
+            self._refuse(said, headers, chat=prompt.chat is not None)
 
     async def check(self, within: float) -> bool:
         """Ask the server, free of charge, whether it is of use; `False` where it does not tell which models it has.
@@ -280,13 +280,17 @@ class OpenAIModel:
             body = "it redirects to " + response.headers.get("location", "nowhere").partition("?")[0]
         return read(response.status, body)
 
-    def _refuse(self, said: Said, headers: Mapping[str, str]) -> NoReturn:
-        """Raise what the refusal means."""
+    def _refuse(self, said: Said, headers: Mapping[str, str], *, chat: bool = False) -> NoReturn:
+        """Raise what the refusal means.
+
+        Whoever sends a `chat` may have set what is refused (a file, a tool, a tier), so that it stands for no other.
+        """
         message = shorten(self._scrub(said.message))
         told = ": ".join(part for part in (str(said.status or "an error"), message) if part)
         verdict = classify(said, self._rules)
         if isinstance(verdict, Refusal):
-            raise ModelRefused(verdict.text.format(where=self._where, model=self._model, said=told))
+            why = verdict.text.format(where=self._where, model=self._model, said=told)
+            raise Failed(FailureKind.FATAL, why) if chat else ModelRefused(why)
         due = retry_at(headers, self._clock.time(), said.message, said.wait)
         raise Failed(verdict, f"{self._host} answered {told}", retry_at=due, sign=_sign(said.status, verdict))
 

@@ -1,13 +1,13 @@
 """The store's seams: small protocols, one adapter behind them all."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tamiz.effects import Deferred, EndpointState
 from tamiz.messages import Event, QuestionAsked, Scored, Terminal
-from tamiz.store.lives import Dead, Life, Match
+from tamiz.store.lives import Answered, Dead, Finished, Life, Match, Page, Wanted
 
-__all__ = ["Answers", "Claims", "Deferrals", "Endpoints", "Reader"]
+__all__ = ["Answers", "Claims", "Deferrals", "Endpoints", "Lists", "Lives", "Reader"]
 
 
 class Answers(Protocol):
@@ -72,8 +72,8 @@ class Deferrals(Protocol):
         ...
 
 
-class Reader(Protocol):
-    """Looks from outside at what is known, also while others work on it. It blocks."""
+class Lives(Protocol):
+    """Finds single questions, and those that failed."""
 
     def find(self, text: str, limit: int) -> list[Match]:
         """Give up to `limit` questions that a user may mean by `text`."""
@@ -83,13 +83,37 @@ class Reader(Protocol):
         """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
         ...
 
-    def dead_kinds(self) -> dict[str, int]:
-        """Count dead letters by kind."""
+    def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:
+        """Count dead letters by kind, those of one tenant or all."""
         ...
 
-    def dead(self, kind: str | None, limit: int | None = None) -> Iterator[list[Dead]]:
-        """Give dead letters of one kind or all, page by page."""
+    def dead(self, kind: str | None, limit: int | None = None, tenant: str | None = None) -> Iterator[list[Dead]]:
+        """Give dead letters of one kind or all, of one tenant or all, page by page."""
         ...
+
+
+class Lists(Protocol):
+    """Lists the questions that have an outcome, and counts."""
+
+    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
+        """Give those that are wanted, page by page, ordered by `message_id`."""
+        ...
+
+    def page(self, wanted: Wanted, after: str, limit: int) -> Page:
+        """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
+        ...
+
+    def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
+        """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""
+        ...
+
+    def metrics(self, now: float, tenant: str | None = None) -> dict[str, Any]:
+        """Count everything, or what is a tenant's, into the document that `store/figures.py` describes."""
+        ...
+
+
+class Reader(Lives, Lists, Protocol):
+    """Looks from outside at what is known, also while others work on it. It blocks."""
 
 
 class Endpoints(Protocol):

@@ -1,12 +1,32 @@
 """What a reader of a store gets to see: questions, what became of them, and where the open ones are."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Final, Literal, Self
 
 import msgspec
 
 from tamiz.effects import EndpointState
 
-__all__ = ["Dead", "Ended", "Finished", "Life", "Match", "Place", "Replayed", "Status", "Tried"]
+__all__ = [
+    "LOOKED_BACK",
+    "Answered",
+    "Dead",
+    "Ended",
+    "Finished",
+    "Life",
+    "Match",
+    "Page",
+    "Place",
+    "Replayed",
+    "Status",
+    "Tried",
+    "Wanted",
+]
+
+LOOKED_BACK: Final = 5_000
+"""Outcomes among which the recent ones of one tenant are looked for."""
+
+_PAGE_CHARACTERS: Final = 4_000_000
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +142,61 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     model: str | None
     latency_ms: float | None
     message_id: str
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which questions with an outcome are meant."""
+
+    outcomes: tuple[str, ...]
+    min_score: float | None = None
+    """The least score; what has none is left out then."""
+    tenant: str | None = None
+    """Whose they are; `None`: everybody's."""
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A question with its outcome, as it is shown in a list; what is long besides is in its `Life`."""
+
+    message_id: str
+    id: str | None
+    question: str
+    reference: str | None
+    answer: str | None
+    outcome: str
+    score: float | None
+    reason: str | None
+    """Why there is no score, or why it failed."""
+    reasons: tuple[str, ...]
+    """What speaks against the answer."""
+    kind: str | None
+    """Of a dead letter: why it failed, in a word."""
+    source: str | None
+    attempts: int
+    retries: int
+    model: str | None
+    latency_ms: float | None
+    finished_at: float
+    tenant: str
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some of many rows, in their order."""
+
+    rows: list[Answered]
+    more: bool
+    """Whether there are rows after these."""
+
+    @classmethod
+    def of(cls, rows: Iterator[Answered], limit: int) -> Self:
+        """Take up to `limit` rows; fewer, but one at least, where they are long, so that any page fits memory."""
+        taken: list[Answered] = []
+        size = 0
+        for row in rows:
+            if len(taken) >= limit or size > _PAGE_CHARACTERS:
+                return cls(taken, more=True)
+            taken.append(row)
+            size += len(row.question) + len(row.reference or "") + len(row.answer or "")
+        return cls(taken, more=False)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -59,7 +59,7 @@ class MongoAnswers:
             case LlmError():
                 await self._all(event, self._attempts(failed_row(event, now)))
             case RegenerationRequest():
-                await self._all(event, self._attempts(refused_row(event.message_id, event.refused, now)))
+                await self._all(event, self._attempts(refused_row(event, event.refused, now)))
             case QuestionAsked():
                 await self._all(event)
             case _:
@@ -81,7 +81,7 @@ class MongoAnswers:
     def _outcome(self, event: Terminal, now: float) -> list[Awaitable[object]]:
         writes: list[Awaitable[object]] = [self._outcomes(outcome_row(event, now))]
         if isinstance(event, ValidatedResponse) and event.refused is not None:
-            writes.append(self._attempts(refused_row(event.message_id, event.refused, now)))
+            writes.append(self._attempts(refused_row(event, event.refused, now)))
         return writes
 
     async def _all(self, event: Message, *writes: Awaitable[object]) -> None:

@@ -1,14 +1,13 @@
-"""What the documents add up to. Counts are derived, never kept, so that repeating a write cannot make them drift."""
+"""What the documents add up to, as MongoDB is asked for it."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
-
-from tamiz.messages import Outcome, Source
+from tamiz.messages import Source
+from tamiz.store.figures import QUANTILES, Counts, Group, count
 from tamiz.store.mongo.connection import Document
 
-__all__ = ["ATTEMPTS", "OUTCOMES", "Counts", "count"]
+__all__ = ["ATTEMPTS", "LATENCIES", "OUTCOMES", "counted", "of_tenant"]
 
 _HAS_SCORE: Final = {"$cond": [{"$gt": ["$score", None]}, 1, 0]}
 
@@ -24,73 +23,37 @@ OUTCOMES: Final[list[dict[str, Any]]] = [
         }
     }
 ]
-"""Over `answers`; its result is `count`'s first argument."""
+"""Over `answers`; its result is the first argument of `counted`."""
 
 ATTEMPTS: Final[list[dict[str, Any]]] = [{"$group": {"_id": "$result", "count": {"$sum": 1}}}]
-"""Over `attempts`; its result is `count`'s second argument."""
+"""Over `attempts`; its result is the second argument of `counted`."""
+
+LATENCIES: Final[list[dict[str, Any]]] = [
+    {"$match": {"source": Source.MODEL, "latency_ms": {"$gt": 0}}},
+    {
+        "$group": {
+            "_id": None,
+            "of": {"$percentile": {"input": "$latency_ms", "p": [*QUANTILES], "method": "approximate"}},
+        }
+    },
+]
+"""Over `answers`; MongoDB before 7 has no percentiles."""
 
 
-class Counts(msgspec.Struct, kw_only=True):
-    """Outcomes, and what models did for them."""
-
-    outcomes: dict[str, int]
-    sources: dict[str, int]
-    """Answered questions by where the answer came from."""
-    dead_letters: dict[str, int]
-    """By kind."""
-    refused: int
-    """Answers that fell short."""
-    failures: dict[str, int]
-    """Model calls that failed, by kind."""
-    judged: int
-    """Answers of models that were judged."""
-    unscored: int
-    """Accepted without a score."""
-    scored: int
-    score_sum: float
-    score_min: float | None
-    score_max: float | None
-
-    @property
-    def model_calls(self) -> int:
-        """Calls that gave an answer or failed."""
-        return self.judged + sum(self.failures.values())
+def of_tenant(pipeline: list[dict[str, Any]], tenant: str | None) -> list[dict[str, Any]]:
+    """Give the pipeline over the documents of one tenant alone, `None`: over all."""
+    return pipeline if tenant is None else [{"$match": {"tenant": {"$eq": tenant}}}, *pipeline]
 
 
-def count(outcomes: Iterable[Document], attempts: Iterable[Document]) -> Counts:
+def counted(outcomes: Iterable[Document], attempts: Iterable[Document]) -> Counts:
     """Add up what `OUTCOMES` and `ATTEMPTS` gave."""
-    tried = {row["_id"]: row["count"] for row in attempts}
-    refused = tried.pop("refused", 0)
-    counts = Counts(
-        outcomes=dict.fromkeys(Outcome, 0),
-        sources={},
-        dead_letters={},
-        refused=refused,
-        failures=dict(sorted(tried.items())),
-        judged=refused,  # and below those that were accepted: of the exhausted ones the last answer was refused too
-        unscored=0,
-        scored=0,
-        score_sum=0.0,
-        score_min=None,
-        score_max=None,
+    groups = (
+        Group(
+            outcome=row["_id"]["outcome"],
+            source=row["_id"].get("source"),
+            kind=row["_id"].get("kind"),
+            **{name: row[name] for name in ("count", "scored", "sum", "min", "max")},
+        )
+        for row in outcomes
     )
-    for row in sorted(outcomes, key=lambda row: -row["count"]):
-        _add(counts, row)
-    return counts
-
-
-def _add(counts: Counts, row: Document) -> None:
-    outcome, source, kind = row["_id"]["outcome"], row["_id"].get("source"), row["_id"].get("kind")
-    counts.outcomes[outcome] += row["count"]
-    if outcome == Outcome.FAILED:
-        counts.dead_letters[kind] = counts.dead_letters.get(kind, 0) + row["count"]
-        return
-    counts.sources[source] = counts.sources.get(source, 0) + row["count"]
-    if outcome == Outcome.ACCEPTED:
-        counts.unscored += row["count"] - row["scored"]
-        counts.judged += row["count"] if source == Source.MODEL else 0
-    counts.scored += row["scored"]
-    counts.score_sum += row["sum"]
-    if row["min"] is not None:
-        counts.score_min = row["min"] if counts.score_min is None else min(counts.score_min, row["min"])
-        counts.score_max = row["max"] if counts.score_max is None else max(counts.score_max, row["max"])
+    return count(groups, {row["_id"]: row["count"] for row in attempts})

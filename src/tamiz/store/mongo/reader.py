@@ -1,20 +1,35 @@
 """Reads the store of a cluster from outside, also while workers write to it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from tamiz.errors import StateError
 from tamiz.messages import LlmRequest
-from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
+from tamiz.store.figures import QUANTILES, figures
+from tamiz.store.lives import (
+    LOOKED_BACK,
+    Answered,
+    Dead,
+    Ended,
+    Finished,
+    Life,
+    Match,
+    Page,
+    Place,
+    Status,
+    Tried,
+    Wanted,
+)
 from tamiz.store.mongo.address import MongoAddress
 from tamiz.store.mongo.connection import Document, connected, secrets_of
-from tamiz.store.mongo.counts import ATTEMPTS, OUTCOMES, count
+from tamiz.store.mongo.counts import ATTEMPTS, LATENCIES, OUTCOMES, counted, of_tenant
 from tamiz.store.mongo.endpoints import endpoint_of
 from tamiz.store.mongo.failures import passes, remedy, what
+from tamiz.store.mongo.pages import ANSWERED, answered_of, where_of
 from tamiz.store.mongo.results import FINISHED, finished_of
 from tamiz.store.mongo.rows import deferred_of
 from tamiz.store.texts import reasons_of
@@ -24,6 +39,8 @@ __all__ = ["MongoReader"]
 R = TypeVar("R")
 
 _PAGE: Final = 500
+_BATCH: Final = 50
+"""Documents that one exchange with the server brings of a page, whose texts may be long."""
 _PATIENCE_MS: Final = 5_000
 
 _HEX: Final = frozenset("0123456789abcdef")
@@ -105,7 +122,7 @@ class MongoReader:
 
     def status(self) -> Status:
         """Count everything. What changes meanwhile may be in one count and not yet in another."""
-        counts = count(self._aggregate("answers", OUTCOMES), self._aggregate("attempts", ATTEMPTS))
+        counts = counted(self._aggregate("answers", OUTCOMES), self._aggregate("attempts", ATTEMPTS))
         due = self._rows("deferrals", {}, {"due": 1}, sort=[("at", 1)], limit=1)
         endpoints = self._rows("endpoints", {}, None, sort=[("_id", 1)])
         # outcomes before questions: so none is counted whose question is not
@@ -126,17 +143,22 @@ class MongoReader:
             endpoints=[endpoint_of(row) for row in endpoints],
         )
 
-    def dead_kinds(self) -> dict[str, int]:
-        """Count dead letters by kind."""
+    def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:
+        """Count dead letters by kind, those of one tenant or all."""
         pipeline: list[dict[str, Any]] = [
             {"$match": {"outcome": "failed"}},
             {"$group": {"_id": "$kind", "count": {"$sum": 1}}},
         ]
-        return dict(sorted((row["_id"], row["count"]) for row in self._aggregate("answers", pipeline)))
+        found = self._aggregate("answers", of_tenant(pipeline, tenant))
+        return dict(sorted((row["_id"], row["count"]) for row in found))
 
-    def dead(self, kind: str | None, limit: int | None = None) -> Iterator[list[Dead]]:
+    def dead(self, kind: str | None, limit: int | None = None, tenant: str | None = None) -> Iterator[list[Dead]]:
         """Give dead letters of one kind or all, page by page, by kind and then in the order of their submission."""
-        where: Document = {"outcome": "failed", **({"kind": kind} if kind is not None else {})}
+        where: Document = {"outcome": "failed"}
+        if kind is not None:
+            where["kind"] = {"$eq": kind}
+        if tenant is not None:
+            where["tenant"] = {"$eq": tenant}
         after: Document = {}
         while limit is None or limit > 0:
             size = _PAGE if limit is None else min(limit, _PAGE)
@@ -148,15 +170,59 @@ class MongoReader:
             after = {"$or": [{"kind": {"$gt": last["kind"]}}, {"kind": last["kind"], "_id": {"$gt": last["_id"]}}]}
             limit = None if limit is None else limit - len(rows)
 
-    def finished(self, outcomes: Sequence[str], min_score: float | None) -> Iterator[list[Finished]]:
-        """Give questions with one of these outcomes and at least this score, page by page, ordered by `message_id`."""
-        where: Document = {"outcome": {"$in": list(outcomes)}}
-        if min_score is not None:
-            where["score"] = {"$gte": min_score}
+    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
+        """Give those that are wanted, page by page, ordered by `message_id`."""
         last = ""
-        while rows := self._rows("answers", {"_id": {"$gt": last}, **where}, FINISHED, sort=[("_id", 1)], limit=_PAGE):
+        while rows := self._rows("answers", where_of(wanted, last), FINISHED, sort=[("_id", 1)], limit=_PAGE):
             yield [finished_of(row) for row in rows]
             last = rows[-1]["_id"]
+
+    def page(self, wanted: Wanted, after: str, limit: int) -> Page:
+        """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
+        where = where_of(wanted, after)
+
+        def read() -> Page:
+            with self._database["answers"].find(
+                where, ANSWERED, sort=[("_id", 1)], limit=limit + 1, batch_size=_BATCH
+            ) as rows:
+                return Page.of(map(answered_of, rows), limit)
+
+        return self._ask(read)
+
+    def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
+        """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""
+        order = [("finished_at", -1), ("_id", -1)]
+        if tenant is None:
+            return [answered_of(row) for row in self._rows("answers", {}, ANSWERED, sort=order, limit=limit)]
+        last = self._rows("answers", {}, {"tenant": 1, "finished_at": 1}, sort=order, limit=LOOKED_BACK)
+        ids = [row["_id"] for row in last if row.get("tenant") == tenant][:limit]
+        found = self._rows("answers", {"_id": {"$in": ids}}, ANSWERED) if ids else []
+        return [answered_of(row) for row in sorted(found, key=lambda row: ids.index(row["_id"]))]
+
+    def metrics(self, now: float, tenant: str | None = None) -> dict[str, Any]:
+        """Count everything, or what is a tenant's."""
+        counts = counted(
+            self._aggregate("answers", of_tenant(OUTCOMES, tenant)),
+            self._aggregate("attempts", of_tenant(ATTEMPTS, tenant)),
+        )
+        where = {} if tenant is None else {"tenant": {"$eq": tenant}}
+        questions = self._ask(lambda: self._database["questions"].count_documents(where))
+        return figures(counts, questions, self._latencies(tenant), now)
+
+    def _latencies(self, tenant: str | None) -> list[float | None]:
+        pipeline = of_tenant(LATENCIES, tenant)
+        nothing: list[float | None] = [None for _ in QUANTILES]
+
+        def read() -> list[float | None]:
+            try:
+                rows = self._database["answers"].aggregate(pipeline).to_list()
+            except OperationFailure as error:
+                if passes(error):
+                    raise
+                return nothing  # MongoDB before 7 has no percentiles
+            return rows[0]["of"] if rows else nothing
+
+        return self._ask(read)
 
     def _tried(self, message_id: str) -> list[Tried]:
         order = [("at", 1), ("attempt", 1), ("retry", 1), ("result", 1)]

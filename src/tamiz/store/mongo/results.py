@@ -47,6 +47,13 @@ class MongoResults:
         rows = await self._connection.run(lambda: answers.find({"_id": {"$in": list(message_ids)}}).to_list())
         return [terminal_of_row(row) for row in rows]
 
+    async def which_ended(self, message_ids: Sequence[str]) -> list[str]:
+        """Tell which of these submissions have an outcome."""
+        answers = self._connection.database.answers
+        where = {"_id": {"$in": list(message_ids)}}
+        rows = await self._connection.run(lambda: answers.find(where, {"_id": 1}).to_list())
+        return [row["_id"] for row in rows]
+
     async def ended(self, first_id: str, last_id: str) -> int:
         """Count the outcomes of these submissions."""
         answers = self._connection.database.answers

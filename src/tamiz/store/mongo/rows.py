@@ -132,6 +132,7 @@ def failed_row(event: LlmError, now: float) -> Document:
     """Give a failed call."""
     return {
         "message_id": event.message_id,
+        "tenant": (event.terms or NO_TERMS).tenant,
         "attempt": _counted(event.attempt),
         "retry": _counted(event.retry),
         "result": event.kind,
@@ -144,10 +145,11 @@ def failed_row(event: LlmError, now: float) -> Document:
     }
 
 
-def refused_row(message_id: str, refused: Scored, now: float) -> Document:
-    """Give an answer that fell short."""
+def refused_row(event: Message, refused: Scored, now: float) -> Document:
+    """Give an answer to the event's question that fell short."""
     return {
-        "message_id": message_id,
+        "message_id": event.message_id,
+        "tenant": (event.terms or NO_TERMS).tenant,
         "attempt": _counted(refused.attempt),
         "retry": 0,
         "result": "refused",

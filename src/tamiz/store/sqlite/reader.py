@@ -13,7 +13,8 @@ from tamiz.effects import EndpointState
 from tamiz.errors import StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
-from tamiz.store.lives import Dead, Ended, Finished, Life, Match, Place, Status, Tried
+from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Wanted
+from tamiz.store.sqlite.pages import answered, figures_of, recent, selected
 from tamiz.store.texts import reasons_of
 
 __all__ = ["StateReader", "holder"]
@@ -33,7 +34,7 @@ _DEAD: Final = (
 )
 _FINISHED: Final = (
     "SELECT question_id, title, answer, outcome, score, source, attempts, retries, reason, model, latency_ms, "
-    "message_id FROM outcomes JOIN questions USING (message_id) WHERE message_id > ? "
+    "message_id"
 )
 
 
@@ -130,19 +131,27 @@ class StateReader:
                 process=holder(self._path),
             )
 
-    def dead_kinds(self) -> dict[str, int]:
-        """Count dead letters by kind."""
+    def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:
+        """Count dead letters by kind, those of one tenant or all."""
+        of_tenant, values = ("", ()) if tenant is None else ("JOIN questions USING (message_id)", (tenant,))
         return dict(
-            self._rows("SELECT kind, count(*) FROM outcomes INDEXED BY failed WHERE outcome = 'failed' GROUP BY kind")
+            self._rows(
+                f"SELECT kind, count(*) FROM outcomes INDEXED BY failed {of_tenant} "  # noqa: S608 - a constant
+                f"WHERE outcome = 'failed' {'AND tenant = ?' if values else ''} GROUP BY kind",
+                values,
+            )
         )
 
-    def dead(self, kind: str | None, limit: int | None = None) -> Iterator[list[Dead]]:
+    def dead(self, kind: str | None, limit: int | None = None, tenant: str | None = None) -> Iterator[list[Dead]]:
         """Give dead letters of one kind or all, page by page, by kind and then in the order of their submission."""
-        order = f"AND (kind, message_id) > (?, ?) {'' if kind is None else 'AND kind = ?'} ORDER BY kind, message_id"
+        filters = {"kind": kind, "tenant": tenant}
+        given = {name: value for name, value in filters.items() if value is not None}
+        order = f"AND (kind, message_id) > (?, ?) {' '.join(f'AND {name} = ?' for name in given)}"
+        order += " ORDER BY kind, message_id"
         last = ("", "")
         while limit is None or limit > 0:
             size = _PAGE if limit is None else min(limit, _PAGE)
-            rows = self._rows(f"{_DEAD} {order} LIMIT {size}", (*last, *([kind] if kind is not None else [])))
+            rows = self._rows(f"{_DEAD} {order} LIMIT {size}", (*last, *given.values()))
             if not rows:
                 return
             page = [Dead(**dict(zip(Dead.__struct_fields__, row, strict=True))) for row in rows]
@@ -150,17 +159,26 @@ class StateReader:
             last = page[-1].kind, page[-1].message_id
             limit = None if limit is None else limit - len(page)
 
-    def finished(self, outcomes: Sequence[str], min_score: float | None) -> Iterator[list[Finished]]:
-        """Give questions with one of these outcomes and at least this score, page by page, ordered by `message_id`."""
-        marks = ", ".join("?" * len(outcomes))
-        score = "" if min_score is None else "AND score >= ?"
-        sql = f"{_FINISHED} AND outcome IN ({marks}) {score} ORDER BY message_id LIMIT {_PAGE}"
-        values = (*outcomes, *([min_score] if min_score is not None else []))
-        last = ""
-        while rows := self._rows(sql, (last, *values)):
+    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
+        """Give those that are wanted, page by page, ordered by `message_id`."""
+        tail, (last, *values) = selected(wanted, "", _PAGE)
+        while rows := self._rows(f"{_FINISHED} {tail}", (last, *values)):
             page = [Finished(*row) for row in rows]
             yield page
             last = page[-1].message_id
+
+    def page(self, wanted: Wanted, after: str, limit: int) -> Page:
+        """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
+        return Page.of(answered(self._each, wanted, after, limit + 1), limit)
+
+    def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
+        """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""
+        return recent(self._each, limit, tenant)
+
+    def metrics(self, now: float, tenant: str | None = None) -> dict[str, Any]:
+        """Count everything, or what is a tenant's, at one moment. It reads the whole file."""
+        with self._moment():
+            return figures_of(self._each, now, tenant)
 
     def damage(self, seconds: float) -> str | None:
         """Look for damage, for at most so many seconds, and give the first that is found, or `None`.
@@ -228,8 +246,11 @@ class StateReader:
         return self._rows(sql, values)[0][0]
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return [*self._each(sql, values)]
+
+    def _each(self, sql: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         try:
-            return self._db.execute(sql, values).fetchall()
+            yield from self._db.execute(sql, values)
         except sqlite3.Error as error:
             raise StateError(
                 f"the state file {self._path} cannot be read: {error}. See: tamiz doctor --state {self._path}"

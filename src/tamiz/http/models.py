@@ -1,0 +1,95 @@
+"""The llm service: which models there are, and how their endpoints fare."""
+
+from http import HTTPStatus
+
+import msgspec
+from litestar import Controller, get
+
+from tamiz.http.context import Context
+from tamiz.http.openai.names import Names
+from tamiz.http.problems import Problem
+from tamiz.models.endpoint import Endpoint
+
+__all__ = ["EndpointNow", "Models"]
+
+
+class ModelCard(msgspec.Struct, kw_only=True):
+    """A name that requests may give for `model`, as OpenAI's API reference has it."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "tamiz"
+
+
+class ModelList(msgspec.Struct, kw_only=True):
+    """All of them."""
+
+    object: str = "list"
+    data: list[ModelCard]
+
+
+class EndpointNow(msgspec.Struct, kw_only=True):
+    """How an endpoint fares, as this process sees it; times are seconds since the epoch."""
+
+    model: str
+    """As `--model` has it."""
+    in_flight: int
+    limit: int
+    """How many calls its server is thought to take at once."""
+    down_since: float | None = None
+    paused_until: float | None = None
+    kind: str | None = None
+    """Of the failure that paused it; none where a rate limit is used up."""
+    why: str | None = None
+    answered: int
+    """Calls that were answered since this process began."""
+    errors: dict[str, int]
+    """Calls that failed since then, by kind."""
+
+
+class EndpointsNow(msgspec.Struct, kw_only=True):
+    """All endpoints, in the order in which they are asked."""
+
+    models: list[EndpointNow]
+
+
+class Models(Controller):
+    """Models."""
+
+    tags = ("llm",)
+
+    @get("/v1/models", summary="The names of models that requests may give")
+    async def names(self, context: Context) -> ModelList:
+        """List them: `tamiz` is all models in their order, with failover and escalation."""
+        now = int(context.clock.time())
+        return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.settings).listed])
+
+    @get("/v1/models/{model_id:path}", summary="One of them")
+    async def name(self, model_id: str, context: Context) -> ModelCard:
+        """Give one of them; 404, which lists them, where there is no such model."""
+        found = model_id.removeprefix("/")
+        Names(context.settings).only(found)
+        return ModelCard(id=found, created=int(context.clock.time()))
+
+    @get("/models", summary="How the endpoints of models fare")
+    async def endpoints(self, context: Context) -> EndpointsNow:
+        """Tell of each endpoint its calls in flight, its limit, until when and why it is paused, and its errors."""
+        if context.fleet is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "this process calls no models")
+        return EndpointsNow(models=[_now(endpoint) for endpoint in context.fleet.endpoints])
+
+
+def _now(endpoint: Endpoint) -> EndpointNow:
+    shown = endpoint.shown
+    return EndpointNow(
+        model=endpoint.name,
+        in_flight=endpoint.in_flight,
+        limit=endpoint.limit,
+        down_since=None if shown is None else shown.since,
+        paused_until=None if shown is None else shown.opens_at,
+        kind=None if shown is None or shown.kind is None else str(shown.kind),
+        why=None if shown is None else shown.reason,
+        answered=endpoint.counts.answered,
+        errors={str(kind): count for kind, count in endpoint.counts.failed.items()},
+    )

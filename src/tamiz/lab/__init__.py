@@ -1,0 +1,1 @@
+"""The laboratory: cache policies, and experiments over grids of settings."""

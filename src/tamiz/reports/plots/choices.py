@@ -1,0 +1,126 @@
+"""Values measured for choices that have no order: policies, arrival processes."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple
+
+from matplotlib.figure import Figure as Canvas
+
+from tamiz.reports.document import Figure, Table
+from tamiz.reports.grid import Grid, shown
+from tamiz.reports.interval import Mean
+from tamiz.reports.numbers import milliseconds, number, percent
+from tamiz.reports.plots.ranking import ahead
+from tamiz.reports.style import COLOURS, soften
+
+__all__ = ["choices"]
+
+_PANELS: Final = 4
+_ROWS: Final = 24
+
+
+class _Metric(NamedTuple):
+    title: str
+    what: str
+    """In a sentence, after "the highest"."""
+    most: bool
+    """Whether the highest is named, and not the lowest."""
+
+
+_METRICS: Final[Mapping[str, _Metric]] = {
+    "throughput": _Metric("questions a second", "throughput", most=True),
+    "accepted": _Metric("accepted answers", "number of accepted answers", most=True),
+    "failed": _Metric("failed questions", "number of failed questions", most=False),
+    "calls": _Metric("model calls", "number of model calls", most=False),
+    "retries": _Metric("failed calls", "number of failed calls", most=False),
+    "latency_p50": _Metric("median latency", "median latency", most=False),
+    "latency_p99": _Metric("99th percentile of latency", "99th percentile of latency", most=False),
+    "hit_ratio": _Metric("hit ratio", "hit ratio", most=True),
+}
+
+
+def choices(grid: Grid, name: str, taken: Sequence[str] = ()) -> Figure | None:
+    """Compare the points of the grid, each of which is a row; `None` where there is nothing to compare.
+
+    Metrics in `taken` have plots of their own.
+    """
+    metrics = [metric for metric in _METRICS if metric in grid.metrics and metric not in taken][:_PANELS]
+    points = grid.points(list(grid.axes))
+    if not metrics or len(points) < 2 or len(points) > _ROWS:  # noqa: PLR2004 - nobody to compare with
+        return None
+    labels = [", ".join(_name(grid, axis, value) for axis, value in point.items()) for point in points]
+    means = {
+        metric: {
+            label: mean
+            for label, point in zip(labels, points, strict=True)
+            if (mean := grid.mean(metric, point)) is not None
+        }
+        for metric in metrics
+    }
+    said = []
+    for metric in metrics:
+        text = ahead(means[metric], _METRICS[metric].what, partial(_show, metric), most=_METRICS[metric].most)
+        if text:
+            said.append(text[:1].upper() + text[1:] + ".")
+    tall = 0.7 + 0.24 * len(points) + 0.45
+    return Figure(
+        name=f"{name}-choices",
+        title="The choices compared",
+        draw=lambda canvas, narrow: _draw(canvas, labels, means, narrow=narrow),
+        says=" ".join(said),
+        how="Points are means over the repetitions, bars their 95 % bootstrap intervals.",
+        table=Table(
+            "The choices compared",
+            ("", *(text for metric in metrics for text in (metric, "from", "to"))),
+            [
+                (label, *(text for metric in metrics for text in _cells(metric, means[metric].get(label))))
+                for label in labels
+            ],
+            f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.",
+        ),
+        height=tall * (-(-len(metrics) // 2)),
+        narrow_height=tall * len(metrics),
+    )
+
+
+def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str, Mean]], *, narrow: bool) -> None:
+    columns = 1 if narrow or len(means) == 1 else 2
+    grid = canvas.subplots(-(-len(means) // columns), columns, squeeze=False, sharey=True).flat
+    rows = {label: -row for row, label in enumerate(labels)}
+    for axes, (metric, found) in zip(grid, means.items(), strict=False):
+        for label, mean in found.items():
+            axes.plot([mean.low, mean.high], [rows[label]] * 2, color=COLOURS[0], linewidth=2.2, solid_capstyle="butt")
+            axes.plot([mean.value], [rows[label]], "o", color=COLOURS[0], clip_on=False)
+        axes.set_title(_METRICS[metric].title)
+        axes.set_yticks(list(rows.values()), list(rows))
+        axes.set_ylim(-len(rows) + 0.5, 0.5)
+        axes.margins(x=0.12)
+        axes.set_xlim(left=0)
+        axes.locator_params(axis="x", nbins=5)
+        axes.xaxis.set_major_formatter(partial(_tick, metric))
+        soften(axes, grid="both")
+    for axes in canvas.axes[len(means) :]:
+        axes.remove()
+
+
+def _name(grid: Grid, axis: str, value: object) -> str:
+    text = shown(value)
+    return text if isinstance(value, str) and len(grid.axes) <= 2 else f"{axis} {text}"  # noqa: PLR2004 - plain enough
+
+
+def _show(metric: str, value: float) -> str:
+    if metric.startswith("latency"):
+        return milliseconds(value)
+    if metric == "throughput":
+        return f"{number(value)}/s"
+    return percent(value) if metric == "hit_ratio" else f"{value:,.0f}" if abs(value) >= 100 else number(value)  # noqa: PLR2004
+
+
+def _tick(metric: str, value: float, _: int) -> str:
+    return _show(metric, value)
+
+
+def _cells(metric: str, mean: Mean | None) -> tuple[str, str, str]:
+    if mean is None:
+        return ("", "", "")
+    return (_show(metric, mean.value), _show(metric, mean.low), _show(metric, mean.high))
