@@ -31,13 +31,14 @@ _COMMANDS: Final = {
 
 _EXTRAS: Final = {
     "confluent_kafka": "kafka,mongo",
+    "duckdb": "lab",
+    "matplotlib": "lab",
     "pymongo": "kafka,mongo",
     "litestar": "serve",
     "uvicorn": "serve",
     "httptools": "serve",
     "prometheus_client": "serve",
 }
-_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "duckdb": "lab", "matplotlib": "lab", "pymongo": "kafka,mongo"}
 """Packages that only an extra brings; others say so where they are used."""
 
 
