@@ -33,6 +33,7 @@ _ANSWERED_WITHIN: Final = 180.0
 _PATIENCE: Final = 30.0
 """Seconds that one request may take."""
 _AT_ONCE: Final = 4
+_LOAD: Final = 50
 _TRIES: Final = 60
 
 IMAGES: Final = {
@@ -50,9 +51,11 @@ class Failed(Exception):
 
 
 class Stack:
-    """The stack on an engine, with a folder of its own in place of this one, so that nobody's .env counts."""
+    """The stack on an engine."""
 
-    def __init__(self, engine: Engine, folder: str) -> None:
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        """`folder` stands for the checkout, so that a .env that is there does not count."""
+        (folder / "demo").symlink_to(_ROOT / "demo")
         self.ports = {name: port() for name in _PORTS}
         """Where it is reached on this machine."""
         self._environment = {
@@ -60,9 +63,10 @@ class Stack:
             **{f"{name}_PORT": str(number) for name, number in self.ports.items()},
             "TAMIZ_MODEL": "ollama:smoke",
             "OLLAMA_MODEL": "smoke",
+            "TRAFFIC_TOTAL": str(_LOAD),
         }
         self._compose = (
-            *(str(_BIN / "docker-compose"), "--project-name", "tamiz-smoke", "--project-directory", folder),
+            *(str(_BIN / "docker-compose"), "--project-name", "tamiz-smoke", "--project-directory", str(folder)),
             *("--file", str(_ROOT / "compose.yaml"), "--file", str(_ROOT / "compose.smoke.yaml")),
             *("--profile", "ollama", "--progress", "quiet"),
         )
@@ -90,7 +94,7 @@ def main() -> int:
             base = engine.base()
             for image, (dockerfile, target) in IMAGES.items():
                 engine.build(image, dockerfile, base, target=target)
-            _use(Stack(engine, folder))
+            _use(Stack(engine, Path(folder)))
     except (Lacking, Failed) as error:
         say(str(error))
         return 1
@@ -117,6 +121,7 @@ def _use(stack: Stack) -> None:
         sent = _send(stack)
         _read_back(stack, sent)
         _look(stack)
+        _load(stack)
 
 
 def _down(stack: Stack) -> None:
@@ -182,12 +187,18 @@ def _look(stack: Stack) -> None:
     places = (f"kafka:localhost:{stack.ports['KAFKA']}", f"mongodb://localhost:{stack.ports['MONGO']}/tamiz")
     command = [str(_BIN / "tamiz"), "status", "--json", "--bus", places[0], "--store", places[1]]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    if told["accepted"] != _QUESTIONS or told["failed"] or told["exhausted"]:
+    if told["outcomes"] != {"accepted": _QUESTIONS, "exhausted": 0, "failed": 0}:
         raise Failed(f"the store counts otherwise: {told}")
     for name in ("TRAFFIC", "CACHE", "LLM", "SCORE", "STORAGE", "DASHBOARD"):
         for path in ("/health", "/ready"):
             _asked(stack.url(name, path))
     say("every service is ready, and the store counts the same")
+
+
+def _load(stack: Stack) -> None:
+    """Have the profile `load` ask its questions. Raises `Failed` where one of them does not get there."""
+    stack.run("--profile", "load", "run", "--rm", "--no-deps", "load")
+    say(f"the profile `load` has asked {_LOAD} more")
 
 
 def _asked(url: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - whatever JSON it answers
