@@ -25,7 +25,7 @@ PROFILES: Final = {
     "ollama": {"ollama", "ollama-pull"},
     "observability": {"prometheus", "grafana"},
 }
-ONCE: Final = {"topics", "flink-submit", "load", "ollama-pull"}
+ONCE: Final = {"topics", "load", "ollama-pull"}
 """Those that do something and end."""
 EXTRAS: Final = ("kafka", "mongo", "serve", "telemetry", "gate")
 """What the image of the services has."""
