@@ -86,7 +86,7 @@ _ENV_INTRODUCTION: Final = """\
 #GRAFANA_PORT=3000
 #GRAFANA_PASSWORD=admin
 
-# Kafka elsewhere than in this stack: how to log in.
+# How to log in, where a compose.override.yaml names a Kafka elsewhere in TAMIZ_BUS.
 #KAFKA_SECURITY_PROTOCOL=
 #KAFKA_SASL_MECHANISM=
 #KAFKA_SASL_USERNAME=
