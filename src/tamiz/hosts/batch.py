@@ -233,7 +233,7 @@ def _stages(batch: Batch, answers: SqliteAnswers, claims: SqliteClaims) -> dict[
             fleet=batch.fleet,
             clock=clock,
             random=random.Random(settings.seed).random,  # noqa: S311 - jitter
-            backoff=Backoff(),
+            backoff=Backoff(base=settings.backoff, cap=settings.backoff_cap),
         ),
         "judge": Judge(batch.scorer, policy),
         "persist": Persist(),

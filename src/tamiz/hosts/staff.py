@@ -176,7 +176,11 @@ def _stages(staff: Staff, store: MongoStore) -> tuple[dict[str, Stage], Generate
             case "retry":
                 jitter = random.Random().random  # noqa: S311 - of each worker its own, or they would come together
                 stages[name] = Retry(
-                    retries=settings.retries, fleet=staff.fleet, clock=clock, random=jitter, backoff=Backoff()
+                    retries=settings.retries,
+                    fleet=staff.fleet,
+                    clock=clock,
+                    random=jitter,
+                    backoff=Backoff(base=settings.backoff, cap=settings.backoff_cap),
                 )
             case "judge":
                 stages[name] = Judge(staff.scorer, policy)
