@@ -21,6 +21,7 @@ _COMMANDS: Final = {
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
     "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
+    "experiment": ("tamiz.cli.experiment", "Measure a grid of settings, and report on it."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
