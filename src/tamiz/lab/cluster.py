@@ -38,6 +38,8 @@ _PATIENCE: Final = 120.0
 """Seconds that workers and the Flink job get to be at work."""
 _STOPS: Final = 30.0
 """Seconds that a worker gets to stop."""
+_ANSWERS: Final = 10.0
+"""Seconds that brokers get to answer."""
 _MOMENT: Final = 0.2
 _OUTCOME: Final = ("outcome", "score", "source", "attempts", "retries")
 _NOT_TOLD: Final = frozenset({"model", "escalate", "bus", "store", "state", "prices", "refusal", "kafka", "columns"})
@@ -113,7 +115,8 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     def members(self, stages: Sequence[str]) -> int:
         """Count the members of the stages' groups, of the smallest of them."""
         groups = [self.address.group(stage) for stage in stages]
-        described = self._admin().describe_consumer_groups(groups).values()
+        admin = self._admin()  # held until it has answered: what it was asked goes with it
+        described = admin.describe_consumer_groups(groups, request_timeout=_ANSWERS).values()
         return min(len(each.result().members) for each in described)
 
     def outcomes(self) -> Iterator[tuple[str, float, float, list[Any]]]:
@@ -128,7 +131,9 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     def remove(self) -> None:
         """Remove topics and database; what cannot be removed is in nobody's way."""
         with contextlib.suppress(Exception):
-            for future in self._admin().delete_topics([self.address.topic(topic) for topic in Topic]).values():
+            admin = self._admin()
+            names = [self.address.topic(topic) for topic in Topic]
+            for future in admin.delete_topics(names, request_timeout=_ANSWERS).values():
                 future.result()
         with (
             contextlib.suppress(Exception),

@@ -9,7 +9,7 @@ import msgspec
 
 from tamiz.errors import UsageError
 from tamiz.lab.cells import Cell
-from tamiz.models.simulated import Profile
+from tamiz.models.simulated import Profile, parse_profile
 from tamiz.settings import Settings, load_settings
 from tamiz.traffic.plan import Plan
 from tamiz.units import seconds
@@ -84,6 +84,7 @@ def read_parameters(cell: Cell, base: Settings) -> Run:
             raise UsageError(f"an experiment has no parameter {name!r}; it takes {', '.join(known)}")
     model = own.get("model")
     if model is None:
+        parse_profile({name: str(value) for name, value in profile.items()})
         model = f"simulated:?{urlencode({**profile, 'seed': cell.seed})}"
     elif profile:
         raise UsageError(f"{', '.join(profile)} are of the simulated model, and model is {model!r}: leave one out")
