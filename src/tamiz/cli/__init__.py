@@ -24,6 +24,7 @@ _COMMANDS: Final = {
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
     "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
     "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
+    "experiment": ("tamiz.cli.experiment", "Measure a grid of settings, and report on it."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
