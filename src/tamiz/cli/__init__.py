@@ -21,12 +21,19 @@ _COMMANDS: Final = {
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
     "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
+    "vocabulary": ("tamiz.cli.vocabulary", "Contrast the words of human and of model answers."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
 
 
-_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "duckdb": "lab", "matplotlib": "lab", "pymongo": "kafka,mongo"}
+_EXTRAS: Final = {
+    "confluent_kafka": "kafka,mongo",
+    "duckdb": "lab",
+    "matplotlib": "lab",
+    "pyarrow": "lab",
+    "pymongo": "kafka,mongo",
+}
 """Packages that only an extra brings; others say so where they are used."""
 
 
