@@ -108,7 +108,7 @@ def _figures(read: _Read) -> Iterator[Figure | None]:
         "questions",
         "Against their schedule.",
         {"": read.late},
-        "were late by",
+        took="were late by",
     )
     yield popularity(read.asked)
 

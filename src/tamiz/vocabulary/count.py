@@ -58,7 +58,8 @@ def count_words(path: str) -> Vocabulary:
             return _counted_before(db, source)
         if plain.suffix.lower() in _READERS:
             return _of_file(db, path, _READERS[plain.suffix.lower()].replace("{path}", _quoted(path, "'")))
-        with contextlib.closing(read_only(path)) as state:
+        # DuckDB asks for the rows from its own threads, one at a time
+        with contextlib.closing(read_only(path, any_thread=True)) as state:
             return _of_state(db, path, state)
 
 

@@ -22,7 +22,7 @@ _TOLERANCE: Final = 1 + 2.5 * RESOLUTION
 
 
 def latency(
-    name: str, title: str, what: str, how: str, spreads: Mapping[str, Spread], took: str = "took"
+    name: str, title: str, what: str, how: str, spreads: Mapping[str, Spread], *, took: str = "took"
 ) -> Figure | None:
     """Show the distributions by their labels, in milliseconds, of `what` (a noun in the plural) that `took` so long.
 
