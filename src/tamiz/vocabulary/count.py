@@ -35,10 +35,16 @@ _ANSWERS: Final = (
     "SELECT best_answer, answer FROM outcomes JOIN questions USING (message_id) "
     "WHERE source = 'model' AND answer IS NOT NULL"
 )
-_COUNT: Final = (
-    "SELECT side, word, count(*) FROM (SELECT side, unnest(regexp_extract_all(text, $word)) AS word FROM texts) "
-    "GROUP BY side, word"
-)
+# No word has a blank in it: texts are first taken apart at blanks, which is cheap, and the rule is applied once to each
+# different piece and not at each place where it stands.
+_COUNT: Final = """
+SELECT side, word, sum(n)::BIGINT FROM (
+    SELECT side, unnest(regexp_extract_all(piece, $word)) AS word, n FROM (
+        SELECT side, piece, count(*) AS n
+        FROM (SELECT side, unnest(string_split(text, ' ')) AS piece FROM texts) GROUP BY side, piece
+    )
+) GROUP BY side, word
+"""
 
 Vocabulary = dict[str, tuple[int, int]]
 """How often people and models use each word."""
