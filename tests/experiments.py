@@ -36,7 +36,7 @@ def write_experiment(folder: Path, axes: Mapping[str, Sequence[Any]], cells: Row
 
 def caches(folder: Path) -> Path:
     """Write an experiment on hit ratios: six policies, five sizes and two popularities, four times."""
-    axes = {
+    axes: dict[str, list[Any]] = {
         "policy": ["lru", "fifo", "lfu", "sieve", "w-tinylfu", "belady"],
         "size": [100, 300, 1_000, 3_000, 10_000],
         "alpha": [0.8, 1.0],

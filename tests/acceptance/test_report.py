@@ -4,11 +4,12 @@ import hashlib
 import json
 import re
 import sqlite3
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser
 
 from experiments import arrivals, caches
@@ -181,8 +182,8 @@ def test_a_page_is_right_in_a_browser(pages: dict[str, Path], browser: Browser, 
         page = context.new_page()
         said: list[str] = []
         asked: list[str] = []
-        page.on("console", lambda message, said=said: said.append(message.text))  # type: ignore[misc]
-        page.on("request", lambda request, asked=asked: asked.append(request.url))  # type: ignore[misc]
+        page.on("console", partial(_note, said, "text"))
+        page.on("request", partial(_note, asked, "url"))
         page.goto(path.as_uri())
         assert (said, asked) == ([], [path.as_uri()])
         assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -195,3 +196,7 @@ def test_a_page_is_right_in_a_browser(pages: dict[str, Path], browser: Browser, 
         found = Axe().run(page)
         assert not found.response["violations"], (name, found.generate_report())
         context.close()
+
+
+def _note(notes: list[str], name: str, event: object) -> None:
+    notes.append(getattr(event, name))

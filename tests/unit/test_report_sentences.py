@@ -1,6 +1,7 @@
 """What a report says must be borne by its numbers: ties, overlaps, too little, and the plain case."""
 
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -207,7 +208,7 @@ def test_popularity_without_a_repeat_says_so() -> None:
     assert "the 2 most asked make half" in said
 
 
-def grid(axes: dict[str, list[object]], rows: list[dict[str, object]]) -> Grid:
+def grid(axes: dict[str, list[object]], rows: Sequence[Mapping[str, object]]) -> Grid:
     return Grid([{"cell": n, "repetition": 0, **row} for n, row in enumerate(rows)], axes)
 
 
