@@ -18,8 +18,8 @@ from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import client_properties
 from tamiz.bus.topics import Topics
 from tamiz.errors import BusError, Interrupted, TamizError, UsageError
+from tamiz.hosts.flow import STAGES
 from tamiz.hosts.follow import follow_batch
-from tamiz.hosts.staff import STAGES
 from tamiz.identity import digest
 from tamiz.lab.arriving import Arriving
 from tamiz.lab.cells import Measured
