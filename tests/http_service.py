@@ -33,6 +33,12 @@ class Running(msgspec.Struct):
     embedded: EmbeddedService
     context: Context
     url: str
+    server: Server
+
+    def connections(self) -> set[Any]:
+        """Give the connections that are open."""
+        found: set[Any] = self.server._server.server_state.connections
+        return found
 
     def client(self, key: str | None = None, **options: Any) -> httpx.AsyncClient:
         """Make a client, with a key where one is asked for."""
@@ -79,7 +85,7 @@ async def service(
         flow = asyncio.create_task(embedded.run())
         await server.start()
         try:
-            yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}")
+            yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}", server)
         finally:
             embedded.stop(grace=False)
             await server.stop()
