@@ -69,7 +69,7 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
         case RecursionError():
             return Problem(HTTPStatus.BAD_REQUEST, "the body is nested too deep")
         case UnicodeError():
-            return Problem(HTTPStatus.BAD_REQUEST, f"the request holds text that is not UTF-8: {error.reason}")
+            return Problem(HTTPStatus.BAD_REQUEST, f"the request holds text that is not UTF-8: {error}")
         case ValidationException():
             field, detail = _wrong(error)
             return Problem(HTTPStatus.BAD_REQUEST, detail, field=field)
