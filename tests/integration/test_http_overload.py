@@ -23,13 +23,13 @@ async def test_what_was_accepted_ends_in_one_outcome(tmp_path: Path, model: str)
         async def ask(client: httpx.AsyncClient, number: int) -> None:
             title = f"question {number}"
             got = await client.post("/questions", json={"title": title})
-            if got.status_code == 202:
+            if got.status_code in {200, 202}:  # it may have ended already
                 accepted[got.json()["message_id"]] = title
             else:
                 refused.append(got)
 
-        async with running.client(limits=httpx.Limits(max_connections=60)) as client:
-            await asyncio.gather(*(ask(client, number) for number in range(400)))
+        async with running.client(limits=httpx.Limits(max_connections=40)) as client:
+            await asyncio.gather(*(ask(client, number) for number in range(200)))
             assert accepted
             assert refused
             assert {each.status_code for each in refused} == {429}
@@ -55,9 +55,13 @@ async def test_who_comes_back_when_told_gets_in(tmp_path: Path) -> None:
     async with service(tmp_path, model="simulated:?latency=5ms", concurrency=2, queue=5) as running:
 
         async def ask(client: httpx.AsyncClient, number: int) -> None:
-            while (got := await client.post("/questions", json={"title": f"{number}"})).status_code == 429:
+            for _ in range(1_000):
+                got = await client.post("/questions", json={"title": f"{number}"})
+                if got.status_code != 429:
+                    assert got.status_code in {200, 202}
+                    return
                 await asyncio.sleep(min(int(got.headers["retry-after"]), 2) / 10)
-            assert got.status_code == 202
+            raise AssertionError("there was never room")
 
         async with running.client() as client:
             await asyncio.gather(*(ask(client, number) for number in range(60)))
