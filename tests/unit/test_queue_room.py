@@ -39,10 +39,13 @@ async def test_who_waits_hears_of_each_place() -> None:
     """Whether the question ended or was not taken in after all; and waits on where another one took the place."""
     queue = Queue(2, ManualClock())
     queue.enter("a")
-    for free in (lambda: queue.leave("a"), lambda: queue.ended([validated("a")])):
+    for ended in (False, True):
         waiting = asyncio.ensure_future(queue.room(0.5))
         await asyncio.sleep(0)
-        free()
+        if ended:
+            queue.ended([validated("a")])
+        else:
+            queue.leave("a")
         queue.enter("b")
         await asyncio.sleep(0)
         assert not waiting.done()
