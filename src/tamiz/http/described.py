@@ -55,6 +55,8 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
                 continue
             responses = operation["responses"]
             responses.pop("400", None)
+            if "204" in responses:
+                responses["204"].pop("content", None)
             responses["default"] = _ERRORS
             if "202" in responses:
                 responses["200"] = {**responses["202"], "description": "It has its outcome already"}
