@@ -50,14 +50,20 @@ def serving(folder: Path) -> Iterator[tuple[int, int]]:
     model = f"simulated:?latency={_LATENCY * 1000:g}ms"
     command = [sys.executable, "-m", "tamiz", "serve", "--port", str(port), "--model", model, "--threshold", "0"]
     command += ["--concurrency", str(_CONCURRENCY), "--queue", str(_QUEUE), "--state", str(folder / "tamiz.db")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=folder) as process:
-        assert process.stderr is not None
-        print(process.stderr.readline().strip(), flush=True)
+    log = folder / "serve.log"
+    with log.open("w") as told, subprocess.Popen(command, stderr=told, cwd=folder) as process:
+        while " serves on " not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.05)
         try:
             yield port, process.pid
         finally:
             process.terminate()
+            began = time.perf_counter()
             process.wait()
+            lines = log.read_text().splitlines()
+            print(f"stopped within {time.perf_counter() - began:.1f} s, {len(lines):,} lines in its log")
+            print("\n".join(lines[-10:]))
 
 
 async def offer(session: aiohttp.ClientSession, port: int, seconds: float, load: Load) -> None:
