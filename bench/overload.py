@@ -27,7 +27,8 @@ _LATENCY, _CONCURRENCY, _QUEUE = 0.2, 16, 240
 _CAPACITY = _CONCURRENCY / _LATENCY
 _TIMES = 3
 _SLOW, _HALF_OPEN, _LEAVING = 20, 50, 5
-_WARM_UP = 60.0
+_WARM_UP = 150.0
+"""Seconds until the cache in memory is full."""
 
 
 class Load(NamedTuple):
@@ -204,7 +205,7 @@ async def memory(minutes: float) -> bool:
                 each.cancel()
             await asyncio.gather(*others, return_exceptions=True)
             await offering
-    warm = [(now, size) for now, size in samples if now >= min(_WARM_UP, minutes * 20)]
+    warm = [(now, size) for now, size in samples if now >= min(_WARM_UP, minutes * 30)]
     slope, _ = statistics.linear_regression([now / 60 for now, _ in warm], [size for _, size in warm])
     rows = [
         ("clients", f"{_SLOW} read slowly, {_HALF_OPEN} never end, {_LEAVING} go away", "", True),
