@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from tamiz.http.server import Server
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 
-__all__ = ["ANA", "BEN", "OPERATOR", "Running", "service"]
+__all__ = ["ANA", "BEN", "OPERATOR", "Running", "in_a_thread", "service"]
 
 ANA, BEN, OPERATOR = "ana-0123456789abcdefghijklmn", "ben-0123456789abcdefghijklmn", "ops-0123456789abcdefghijklmn"
 """Keys of two tenants and an operator."""
@@ -33,6 +34,12 @@ class Running(msgspec.Struct):
     embedded: EmbeddedService
     context: Context
     url: str
+    server: Server
+
+    def connections(self) -> set[Any]:
+        """Give the connections that are open."""
+        found: set[Any] = self.server._server.server_state.connections
+        return found
 
     def client(self, key: str | None = None, **options: Any) -> httpx.AsyncClient:
         """Make a client, with a key where one is asked for."""
@@ -79,8 +86,32 @@ async def service(
         flow = asyncio.create_task(embedded.run())
         await server.start()
         try:
-            yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}")
+            yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}", server)
         finally:
             embedded.stop(grace=False)
             await server.stop()
             await flow
+
+
+@contextlib.contextmanager
+def in_a_thread(folder: Path, **options: Any) -> Iterator[Running]:
+    """Serve in a thread of its own for as long as the block, for clients that block."""
+    ready: Future[Running] = Future()
+    stop: Future[None] = Future()
+
+    async def serve() -> None:
+        async with service(folder, **options) as running:
+            ready.set_result(running)
+            await asyncio.wrap_future(stop)
+
+    with ThreadPoolExecutor(1) as thread:
+        served = thread.submit(asyncio.run, serve())
+        try:
+            waiting: list[Future[Any]] = [ready, served]
+            wait(waiting, return_when="FIRST_COMPLETED")
+            if served.done():
+                served.result()
+            yield ready.result()
+        finally:
+            stop.set_result(None)
+            served.result()

@@ -9,6 +9,7 @@ __all__ = [
     "GaveUp",
     "Interrupted",
     "ModelRefused",
+    "NoSuchQuestion",
     "Sign",
     "StateError",
     "TamizError",
@@ -34,6 +35,10 @@ class UsageError(TamizError):
 
 class StateError(TamizError):
     """The state file or the store cannot be used: held by another process, not reachable, damaged, its disk is full."""
+
+
+class NoSuchQuestion(StateError):
+    """The store knows no question of that id."""
 
 
 class BusError(TamizError):

@@ -11,6 +11,7 @@ import pytest
 from cluster.mongo import MongoServer
 from manual_clock import EPOCH, ManualClock
 from strategies import asked, dead, failed, regeneration, scored, validated
+from tamiz.errors import NoSuchQuestion
 from tamiz.messages import Event, Source, Terms
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Reader
@@ -341,3 +342,24 @@ async def test_what_is_wanted_may_be_of_a_kind_or_have_a_beginning(told: Told) -
         assert found(("failed",), "a1", kind="quota") == ["b1"]
         assert found(("failed", "accepted"), kind="quota") == ["a1", "b1"]
         assert found(("failed",), tenant="ana") == []
+
+
+@pytest.mark.parametrize("text", ['{"$gt": ""}', "$ne", "' OR 1=1 --", "\0", "%", ".*"])
+async def test_what_means_something_to_a_database_is_a_text(told: Told, text: str) -> None:
+    """Whoever hands it on finds nothing by it."""
+    await _record(told, asked("a", terms=ANA), dead("a", terms=ANA), asked("b", terms=ANA), validated("b", terms=ANA))
+    with told.reader() as reader:
+        with pytest.raises(NoSuchQuestion):
+            reader.life(text)
+        for wanted in (
+            Wanted(outcomes=ALL, tenant=text),
+            Wanted(outcomes=ALL, kind=text),
+            Wanted(outcomes=(text,)),
+            Wanted(outcomes=ALL, prefix=text),
+        ):
+            assert reader.page(wanted, "", 10) == Page([], more=False)
+        assert reader.asked([text]) == set()
+        assert reader.recent(10, text) == []
+        assert reader.dead_kinds(text) == {}
+        assert list(reader.dead(text)) == []
+        assert reader.metrics(0.0, text)["questions"] == 0

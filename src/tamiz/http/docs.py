@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from litestar import Controller, MediaType, Request, Response, get
 
+from tamiz.http.described import described
+
 __all__ = ["DOCUMENTED", "Docs"]
 
 DOCUMENTED: Final = "documented"
@@ -31,13 +33,13 @@ class Docs(Controller):
     @get("/openapi.json")
     async def document(self, request: Request[Any, Any, Any]) -> dict[str, Any]:
         """Give the OpenAPI document."""
-        return schema_of(request)
+        return described(schema_of(request))
 
     @get("/docs", media_type=MediaType.HTML)
     async def page(self, request: Request[Any, Any, Any]) -> Response[str]:
         """Show it."""
         return Response(
-            page_of(schema_of(request)),
+            page_of(described(schema_of(request))),
             media_type=MediaType.HTML,
             headers={"content-security-policy": _POLICY},
         )

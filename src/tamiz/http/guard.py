@@ -25,9 +25,9 @@ BODY_CAP: Final = 1024 * 1024
 COOKIE: Final = "tamiz"
 """The cookie that stands for an API key in a browser."""
 _BODY_WITHIN: Final = 30.0
-"""Seconds until a body must be there; of a streamed one each part."""
-_READ_WITHIN: Final = 60.0
-"""Seconds until a client must have taken what it is sent."""
+"""Seconds until a body must be there."""
+_SLOWEST: Final = 1_000
+"""Bytes a second of a streamed body, beyond that time."""
 _AT_ONCE: Final = 4096
 """Requests at once."""
 WATCHED: Final = frozenset({"/health", "/ready", "/metrics"})
@@ -96,8 +96,9 @@ class Guard:
                     *message.get("headers", ()),
                     *((name, value) for name, value in _HEADERS if name not in given),
                 ]
-            async with asyncio.timeout(_READ_WITHIN):
-                await send(message)
+                if scope["state"].get("unread") and b"connection" not in given:
+                    message["headers"].append((b"connection", b"close"))  # nobody will read the rest of the body
+            await send(message)
 
         self.in_flight += 1
         try:
@@ -114,8 +115,11 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope)
+        if b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0":
+            scope["state"]["unread"] = True
         try:
             self._crowded()
+            _well_formed(scope, headers)
             self._same_site(scope, headers)
             caller = self._caller(scope, headers)
             scope["state"]["caller"] = caller
@@ -182,13 +186,15 @@ class Guard:
             if done:
                 return await receive()
             try:
-                async with asyncio.timeout(_BODY_WITHIN) if streamed else asyncio.timeout_at(until):
+                async with asyncio.timeout_at(until + size / _SLOWEST if streamed else until):
                     message = await receive()
             except TimeoutError:
-                raise Problem(
-                    HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {_BODY_WITHIN:g} s", code="slow"
-                ) from None
+                rate = f" and {_SLOWEST:,} bytes a second" if streamed else ""
+                why = f"the body did not come within {_BODY_WITHIN:g} s{rate}"
+                raise Problem(HTTPStatus.REQUEST_TIMEOUT, why, code="slow") from None
             done = message["type"] != "http.request" or not message.get("more_body")
+            if done:
+                scope["state"]["unread"] = False
             size += len(message.get("body", b""))
             if size > BODY_CAP and not streamed:
                 raise _too_large()
@@ -207,8 +213,6 @@ async def refuse(send: Send, problem: Problem, path: str) -> None:
     ]
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
-    if problem.status in {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT}:
-        headers.append((b"connection", b"close"))  # what is still to come of the body is not read
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -219,6 +223,21 @@ def _too_large() -> Problem:
         f"the body has more than {BODY_CAP:,} bytes, which is the most",
         code="size",
     )
+
+
+def _well_formed(scope: Scope, headers: dict[bytes, bytes]) -> None:
+    """Refuse what two readers of the same request could take for two different ones."""
+    hosts = sum(name == b"host" for name, _ in scope["headers"])
+    if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
+        raise Problem(HTTPStatus.BAD_REQUEST, f"there are {hosts} Host headers, not one", field="host")
+    if (coding := headers.get(b"content-encoding", b"identity")).lower() != b"identity":
+        shown = coding[:80].decode("latin-1")
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"content-encoding is {shown!r}: send the body as it is",
+            field="content-encoding",
+            code="encoding",
+        )
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from tamiz.errors import StateError
+from tamiz.errors import NoSuchQuestion
 from tamiz.http.context import Context
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
@@ -67,9 +67,7 @@ async def life_of(context: Context, message_id: str, caller: Caller) -> Told:
     """
     try:
         life = await context.look(lambda reader: reader.life(message_id))
-    except StateError as error:
-        if message_id not in str(error):
-            raise
+    except NoSuchQuestion:
         raise _unknown(message_id) from None
     if caller.sees not in {None, life.tenant}:
         raise _unknown(message_id)

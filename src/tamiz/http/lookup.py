@@ -73,7 +73,7 @@ def lookup_call(context: Context) -> ASGI:
             asked = decode(body)
         except msgspec.ValidationError as error:
             raise _wrong(str(error)) from None
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
         answer = encode(look_up(context, scope["state"]["caller"], asked))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]

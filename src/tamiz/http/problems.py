@@ -111,6 +111,10 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
             return Problem(HTTPStatus.BAD_REQUEST, str(error))
         case StateError() | BusError():
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5)
+        case RecursionError():
+            return Problem(HTTPStatus.BAD_REQUEST, "the body is nested too deep")
+        case UnicodeError():
+            return Problem(HTTPStatus.BAD_REQUEST, f"the request holds text that is not UTF-8: {error}")
         case ValidationException():
             field, detail = _wrong(error)
             return Problem(HTTPStatus.BAD_REQUEST, detail, field=field)

@@ -80,7 +80,7 @@ class Lives(Protocol):
         ...
 
     def life(self, message_id: str) -> Life:
-        """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
+        """Give all that is known of a submission. Raises `NoSuchQuestion` where there is none of that id."""
         ...
 
     def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:

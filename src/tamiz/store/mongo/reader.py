@@ -7,7 +7,7 @@ from typing import Any, Final, Self, TypeVar
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from tamiz.errors import StateError
+from tamiz.errors import NoSuchQuestion, StateError
 from tamiz.messages import LlmRequest
 from tamiz.store.figures import QUANTILES, figures
 from tamiz.store.lives import (
@@ -100,11 +100,11 @@ class MongoReader:
         return next((found for where in ways if (found := self._matches(where, limit))), [])
 
     def life(self, message_id: str) -> Life:
-        """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
+        """Give all that is known of a submission. Raises `NoSuchQuestion` where there is none of that id."""
         ended = self._get("answers", message_id)
         asked = self._get("questions", message_id) or ended
         if asked is None:
-            raise StateError(f"no question {message_id} is in {self._address.shown}")
+            raise NoSuchQuestion(f"no question {message_id} is in {self._address.shown}")
         outcome = None if ended is None else _ended(ended)
         return Life(
             message_id=message_id,
@@ -256,7 +256,7 @@ class MongoReader:
         ]
 
     def _get(self, name: str, key: str) -> Document | None:
-        return self._ask(lambda: self._database[name].find_one({"_id": key}))
+        return self._ask(lambda: self._database[name].find_one({"_id": {"$eq": key}}))
 
     def _count(self, name: str) -> int:
         return self._ask(lambda: self._database[name].count_documents({}))

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from tamiz.effects import EndpointState
-from tamiz.errors import StateError, UnreadableMessage
+from tamiz.errors import NoSuchQuestion, StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
 from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Waiting, Wanted
@@ -72,7 +72,7 @@ class StateReader:
         return next((found for where, values in ways if (found := self._matches(where, values, limit))), [])
 
     def life(self, message_id: str) -> Life:
-        """Give all that is known of a submission. Raises `StateError` where there is none of that id."""
+        """Give all that is known of a submission. Raises `NoSuchQuestion` where there is none of that id."""
         with self._moment():
             rows = self._rows(
                 "SELECT question_id, title, content, best_answer, cache_key, created_at, tenant FROM questions "
@@ -80,7 +80,7 @@ class StateReader:
                 (message_id,),
             )
             if not rows:
-                raise StateError(f"no question {message_id} is in {self._path}")
+                raise NoSuchQuestion(f"no question {message_id} is in {self._path}")
             id_, title, content, best_answer, key, created_at, tenant = rows[0]
             outcome = self._outcome(message_id)
             return Life(
