@@ -273,10 +273,13 @@ async def test_a_name_restricts_to_its_model(tmp_path: Path) -> None:
 
 
 async def test_the_document_has_the_call_and_other_methods_are_refused(tmp_path: Path) -> None:
-    async with served(tmp_path, "simulated:") as service:
+    async with served(tmp_path, "simulated:") as service, client_of(service) as client:
         assert "post" in (await service.get("/openapi.json"))["paths"]["/v1/chat/completions"]
-        async with client_of(service) as client:
+        allowed = []
+        for call, path in ((client.get, "/chat/completions"), (client.delete, "/models"), (client.delete, "/models/x")):
             with pytest.raises(openai.APIStatusError) as refused:
-                await client.get("/chat/completions", cast_to=object)
-    assert refused.value.status_code == 405
-    assert refused.value.response.headers["allow"] == "POST"
+                await call(path, cast_to=object)
+            assert refused.value.status_code == 405
+            allowed.append(refused.value.response.headers["allow"])
+    assert allowed[0] == "POST"
+    assert all("GET" in each for each in allowed[1:])
