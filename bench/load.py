@@ -98,6 +98,7 @@ async def main() -> None:
     print(
         json.dumps(
             {
+                "count": sum(len(client.took) for client in clients),
                 "rate": len(took) / (until - since),
                 "p50_ms": took[len(took) // 2] * 1000,
                 "p99_ms": took[len(took) * 99 // 100] * 1000,

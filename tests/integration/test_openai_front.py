@@ -74,12 +74,17 @@ async def test_a_good_answer_is_asked_for_once(tmp_path: Path) -> None:
     assert all("tamiz" not in body and "reference" not in body for body in llm.bodies)
 
 
-async def test_unknown_usage_is_not_zero(tmp_path: Path) -> None:
-    body = completion()
-    del body["usage"]
-    async with chatting(tmp_path, Do(body=json.dumps(body).encode())) as (client, _, _):
-        done = await client.chat.completions.create(model="tamiz", messages=HELLO)
+@pytest.mark.parametrize("uncounted", [0, 1])
+async def test_unknown_usage_is_not_zero(tmp_path: Path, uncounted: int) -> None:
+    """Nor is it what the attempts that were counted took."""
+    bodies = [completion("I do not know."), completion("Paris")]
+    del bodies[uncounted]["usage"]
+    script = [Do(body=json.dumps(body).encode()) for body in bodies]
+    async with chatting(tmp_path, script) as (client, llm, _):
+        done = await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(reference="Paris"))
+    assert done.choices[0].message.content == "Paris"
     assert done.usage is None
+    assert len(llm.requests) == 2
 
 
 async def test_a_stream_is_released_once_the_answer_has_passed(tmp_path: Path) -> None:
@@ -273,10 +278,13 @@ async def test_a_name_restricts_to_its_model(tmp_path: Path) -> None:
 
 
 async def test_the_document_has_the_call_and_other_methods_are_refused(tmp_path: Path) -> None:
-    async with served(tmp_path, "simulated:") as service:
+    async with served(tmp_path, "simulated:") as service, client_of(service) as client:
         assert "post" in (await service.get("/openapi.json"))["paths"]["/v1/chat/completions"]
-        async with client_of(service) as client:
+        allowed = []
+        for call, path in ((client.get, "/chat/completions"), (client.delete, "/models"), (client.delete, "/models/x")):
             with pytest.raises(openai.APIStatusError) as refused:
-                await client.get("/chat/completions", cast_to=object)
-    assert refused.value.status_code == 405
-    assert refused.value.response.headers["allow"] == "POST"
+                await call(path, cast_to=object)
+            assert refused.value.status_code == 405
+            allowed.append(refused.value.response.headers["allow"])
+    assert allowed[0] == "POST"
+    assert all("GET" in each for each in allowed[1:])

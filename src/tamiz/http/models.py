@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 from litestar import Controller, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from tamiz.http.context import Context
 from tamiz.http.openai.names import Names
@@ -27,6 +28,21 @@ class ModelList(msgspec.Struct, kw_only=True):
 
     object: str = "list"
     data: list[ModelCard]
+
+
+class Error(msgspec.Struct, kw_only=True):
+    """What is wrong, as OpenAI's API reference has it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Errors(msgspec.Struct, kw_only=True):
+    """The body of an error."""
+
+    error: Error
 
 
 class EndpointNow(msgspec.Struct, kw_only=True):
@@ -65,7 +81,11 @@ class Models(Controller):
         now = int(context.clock.time())
         return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.settings).listed])
 
-    @get("/v1/models/{model_id:path}", summary="One of them")
+    @get(
+        "/v1/models/{model_id:path}",
+        summary="One of them",
+        responses={HTTPStatus.NOT_FOUND: ResponseSpec(Errors, description="There is no such model")},
+    )
     async def name(self, model_id: str, context: Context) -> ModelCard:
         """Give one of them; 404, which lists them, where there is no such model."""
         found = model_id.removeprefix("/")

@@ -119,7 +119,7 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
             field, detail = _wrong(error)
             return Problem(HTTPStatus.BAD_REQUEST, detail, field=field)
         case HTTPException():
-            return Problem(error.status_code, error.detail)
+            return Problem(error.status_code, error.detail, headers=error.headers)
         case _:
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the log says what")
 

@@ -108,8 +108,10 @@ def _end(event: LlmResponse, answer: Scored, *, accepted: bool, refused: Scored 
 
 
 def _used(event: LlmResponse) -> Usage | None:
-    """Give what all attempts so far used, where that is wanted and known."""
+    """Give what all attempts so far used, where that is wanted, and known of each of them."""
     if event.terms is None or event.terms.chat is None or event.prompt_tokens is None:
-        return event.used
-    before = event.used or Usage()
+        return None
+    before = Usage() if event.attempt == 1 else event.used
+    if before is None:
+        return None
     return Usage(before.prompt_tokens + event.prompt_tokens, before.completion_tokens + (event.completion_tokens or 0))
