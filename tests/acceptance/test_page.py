@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from fake_llm import Do, Request, answer
+from fake_llm import Do, Request, answer, status
 from serve_command import call, free_port, served
 from serving import asked, model_url, serving
 
@@ -104,6 +104,36 @@ def test_an_open_life_goes_on_by_itself(page: Page, tmp_path: Path) -> None:
         expect(page.locator("#answer")).to_have_text("42")
 
 
+def test_dead_letters_are_asked_again(page: Page, tmp_path: Path) -> None:
+    """Who is asked whether they are sure, and says no, puts nothing back; what is put back gets another outcome."""
+    broken = [True]
+
+    def script(_: Request) -> Do:
+        return (
+            status(400, {"error": {"message": "maximum context length is 9", "code": "context_length_exceeded"}})
+            if broken[0]
+            else answer("Fine.")
+        )
+
+    with serving(script) as llm, served(tmp_path, model=model_url(llm)) as (_, url):
+        submit(url, "Is all well?")
+        live(page, url)
+        expect(tile(page, "Dead letters")).to_have_text("1")
+        broken[0] = False
+        page.get_by_role("button", name="Replay invalid").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Ask 1 question again that failed with invalid?")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(tile(page, "Dead letters")).to_have_text("1")
+        page.get_by_role("button", name="Replay invalid").click()
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#said")).to_have_text("1 question put back")
+        expect(tile(page, "Dead letters")).to_have_text("0")
+        page.get_by_role("heading", name="Queues").hover()  # off the list, which stands still under a pointer
+        expect(page.locator("#rows tr").first).to_contain_text("accepted")
+        expect(tile(page, "Accepted")).to_have_text("100 %")
+
+
 def test_traffic_is_started_and_stopped(page: Page, service: str) -> None:
     live(page, service)
     form = page.locator("#traffic")
@@ -161,6 +191,8 @@ def test_another_cache_is_tried(page: Page, service: str) -> None:
     cache.get_by_label("Answers").fill("5")
     expect(page.locator("#cache-whatif")).to_contain_text("Of the last 3 accepted answers")
     expect(page.locator("#cache-whatif")).to_contain_text("would have had 2")
+    cache.get_by_role("button", name="Set").click()
+    expect(page.locator("#cache-now")).to_contain_text("fifo: 1 of 5 answers kept")
 
 
 def test_the_theme_is_switched_and_kept(page: Page, service: str) -> None:

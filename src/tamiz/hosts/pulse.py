@@ -228,6 +228,7 @@ def _row(event: Terminal, now: float) -> Answered:
             retries=event.retries,
             model=event.model if isinstance(event, DeadLetter) else event.answer.model,
             latency_ms=None if answer is None else answer.latency_ms,
+            created_at=event.created_at,
             finished_at=now,
             tenant="" if event.terms is None else event.terms.tenant,
         )

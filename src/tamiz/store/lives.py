@@ -180,6 +180,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retries: int
     model: str | None
     latency_ms: float | None
+    created_at: float
+    """When it was asked, in seconds since the epoch."""
     finished_at: float
     tenant: str
 
