@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manual_clock import EPOCH, ManualClock
+from rows_of_lists import answered
 from tamiz.errors import FailureKind
-from tamiz.hosts.pulse import Beat, Pulse, Pulses
+from tamiz.hosts.pulse import Beat, Pulse, Pulses, Totals
 from tamiz.hosts.spans import Span
 from tamiz.messages import (
     DeadLetter,
@@ -19,7 +20,6 @@ from tamiz.messages import (
     Terms,
     ValidatedResponse,
 )
-from tamiz.store.lives import Answered, Status
 from tamiz.traffic.quantiles import Quantiles
 
 
@@ -50,29 +50,6 @@ def ended(number: int = 0, score: float = 0.8, source: Source = Source.MODEL, **
 
 def died(number: int = 0) -> DeadLetter:
     return DeadLetter(**fields(number), kind="invalid", reason="too long", leader="m0")
-
-
-def answered(number: int, at: float, outcome: str = "accepted") -> Answered:
-    return Answered(
-        message_id=f"o{number}",
-        id=None,
-        question="Q?",
-        reference=None,
-        answer="A",
-        outcome=outcome,
-        score=0.5,
-        reason=None,
-        reasons=(),
-        kind=None,
-        source="model",
-        attempts=1,
-        retries=0,
-        model="m",
-        latency_ms=1.0,
-        created_at=at - 1,
-        finished_at=at,
-        tenant="",
-    )
 
 
 async def test_what_happened_is_counted_once() -> None:
@@ -130,7 +107,7 @@ def test_what_the_store_knows_comes_before() -> None:
     """Totals are the store's and those since; outcomes that were seen already are not taken twice."""
     pulse = Pulse(ManualClock())
     pulse.add(ended(0))
-    pulse.look(status(questions=10, accepted=7))
+    pulse.look(Totals(10, {"accepted": 7}, {"model": 7}))
     pulse.remember([answered(3, EPOCH + 1), answered(2, EPOCH - 1), answered(1, EPOCH - 2, "exhausted")])
     beat = pulse.beat()
     assert beat.whole
@@ -191,23 +168,6 @@ def test_latencies_of_several_steps_are_those_of_all(parts: list[list[float]], s
         together.include(own)
     assert together.quantile(share) == at_once.quantile(share)
     assert (together.count, together.largest) == (at_once.count, at_once.largest)
-
-
-def status(questions: int, accepted: int) -> Status:
-    return Status(
-        questions=questions,
-        open=questions - accepted,
-        outcomes={"accepted": accepted},
-        sources={"model": accepted},
-        dead_letters={},
-        log={},
-        parked=0,
-        deferred=0,
-        next_due=None,
-        claims=0,
-        model_calls=0,
-        tokens=0,
-    )
 
 
 def test_a_beat_is_what_it_says() -> None:

@@ -11,7 +11,7 @@ import msgspec
 from tamiz.clock import Clock
 from tamiz.errors import TamizError
 from tamiz.hosts.gauges import Gauges, Gauging
-from tamiz.hosts.pulse import Beat, Pulse, Pulses
+from tamiz.hosts.pulse import Beat, Pulse, Pulses, Totals
 from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
@@ -154,7 +154,7 @@ class Board:
                 return  # the gauges tell what is wrong with the store
             finally:
                 reading.set()
-            self._pulses.all.look(status)
+            self._pulses.all.look(Totals(status.questions, status.outcomes, status.sources))
             self._pulses.all.remember(answered)
 
         self._beginning = asyncio.create_task(take_up())

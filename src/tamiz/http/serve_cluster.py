@@ -12,7 +12,7 @@ from tamiz.hosts.staff import cluster_of
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.cluster import Cluster
 from tamiz.http.keys import Keys
-from tamiz.http.serve import PORT, keys_of
+from tamiz.http.serve import PORT, closed, keys_of
 from tamiz.http.server import Server, is_local
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
@@ -39,7 +39,7 @@ async def _serve(
 ) -> None:
     address, store = cluster_of(settings)
     bus = KafkaBus(address, {}, settings.kafka, say=say)
-    cluster = Cluster(settings, address, store, bus=bus, clock=clock, say=say, fleet=fleet)
+    cluster = Cluster(settings, address, store, bus=bus, clock=clock, say=say, fleet=fleet, keys=keys)
     server = Server(
         make_app(cluster.context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
@@ -51,11 +51,13 @@ async def _serve(
             cluster.start()
             await server.start()
             await bus.open()
+            if cluster.context.board is not None:
+                await cluster.context.board.begin()
             say(f"serves {address.url} and {without_password(store)} on http://{settings.host}:{server.port}")
             await stop.wait()
         finally:
             cluster.stop()
-            await server.stop()
+            await closed(server, cluster.context)
             for helper in helpers:
                 helper.cancel()
             await cluster.close()

@@ -237,6 +237,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The counts that are had without reading the whole store."""
 
+    questions: int | None = None
+    """About so many; `None` where that takes a look at all of them."""
     parked: int = 0
     deferred: int = 0
     next_due: float | None = None
