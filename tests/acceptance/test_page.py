@@ -144,7 +144,7 @@ def test_traffic_is_started_and_stopped(page: Page, service: str) -> None:
     run = page.locator("#runs li")
     expect(run).to_contain_text("running")
     expect(page.locator("#rows tr").first).to_be_visible()
-    expect(tile(page, "Questions a second")).to_have_text(re.compile(r"[1-9]"))
+    expect(tile(page, "Asked a second")).to_have_text(re.compile(r"[1-9]"))
     run.get_by_role("button", name="Stop").click()
     expect(run).to_contain_text("stopped")
     _, told = call(f"{service}/traffic")

@@ -21,7 +21,7 @@ __all__ = ["ClusterGauges"]
 _FEW, _MANY = 200, 2_000
 """Outcomes that a look asks for; of more than the latter that are new, the latest are seen."""
 _EVERY: Final = 0.9
-_OLD: Final = 10.0
+_OLD: Final = 3.0
 """Seconds without a look after which what ended meanwhile is not taken for what ends now."""
 
 
