@@ -134,6 +134,20 @@ def test_dead_letters_are_asked_again(page: Page, tmp_path: Path) -> None:
         expect(tile(page, "Accepted")).to_have_text("100 %")
 
 
+def test_a_model_that_is_paused_says_until_when_and_why(page: Page, tmp_path: Path) -> None:
+    spent = {"message": "You exceeded your current quota", "code": "insufficient_quota"}
+    with serving(lambda _: status(429, spent, headers={"retry-after": "600"})) as llm:  # noqa: SIM117 - too long a line
+        with served(tmp_path, model=model_url(llm)) as (_, url):
+            call(f"{url}/questions", {"title": "Is anybody there?"})
+            live(page, url)
+            model = page.locator("#models li")
+            expect(model.locator(".state")).to_have_text(re.compile(r"paused until \d\d:\d\d:\d\d, in (9|10) min"))
+            expect(model).to_contain_text("quota:")
+            expect(page.locator("#queues")).to_contain_text("1, first in")
+            expect(page.locator("#failed li", has_text="quota")).to_contain_text("1")
+            expect(tile(page, "Open questions")).to_have_text("1")
+
+
 def test_traffic_is_started_and_stopped(page: Page, service: str) -> None:
     live(page, service)
     form = page.locator("#traffic")

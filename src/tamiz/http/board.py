@@ -16,6 +16,7 @@ from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
 from tamiz.http.runs import Runs, RunTold
+from tamiz.messages import Outcome
 from tamiz.policy import Policy
 from tamiz.store.base import Lists
 from tamiz.store.lives import Answered, Status
@@ -234,12 +235,17 @@ class Board:
             return self._pulses.all
         if (pulse := self._pulses.known(caller.tenant)) is None:
             pulse = self._pulses.make(caller.tenant)
-            pulse.remember(await asyncio.to_thread(self._recent, caller.tenant))
+            totals, answered = await asyncio.to_thread(self._known, caller.tenant)
+            pulse.look(totals)
+            pulse.remember(answered)
         return pulse
 
-    def _recent(self, tenant: str) -> list[Answered]:
+    def _known(self, tenant: str) -> tuple[Totals, list[Answered]]:
+        """Give what the store has of a tenant."""
         with self._reader() as reader:
-            return reader.recent(_BEFORE, tenant)
+            figures = reader.metrics(self._clock.time(), tenant)
+            outcomes: dict[str, int] = {outcome: figures[outcome] for outcome in Outcome}
+            return Totals(figures["questions"], outcomes, figures["sources"]), reader.recent(_BEFORE, tenant)
 
 
 async def _gone(receive: Receive) -> None:
