@@ -73,9 +73,9 @@ async def service(
     prepared = Service.prepare(Settings(**made), SystemClock())
     with StateFile(prepared.settings.state) as state:
         pulses = Pulses(prepared.clock)
-        embedded = EmbeddedService(prepared, state, pulses.add)
+        embedded = EmbeddedService(prepared, state, pulses)
         state.commit()
-        context = context_of(prepared, embedded, pulses, keys)
+        context = context_of(prepared, embedded, pulses=pulses, keys=keys)
         change(context)
         server = Server(make_app(context, [*SERVICES], keys=keys, local=True), "127.0.0.1", 0)
         flow = asyncio.create_task(embedded.run())

@@ -24,6 +24,7 @@ from tamiz.hosts.spending import Spending
 from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, LlmResponse, QuestionAsked, ValidatedResponse
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Deferrals, Endpoints
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["EmbeddedHost"]
 
@@ -56,9 +57,8 @@ class EmbeddedHost:
         spending: Spending,
         clock: Clock,
         listener: Listener,
-        watch: Callable[[Event], None] = lambda _: None,
+        observer: Observer | None = None,
     ) -> None:
-        """`watch` hears of each event that the store is told to remember, as it happens."""
         self.counters = Counters()
         self.budget_spent = False
         self._state = state
@@ -72,7 +72,7 @@ class EmbeddedHost:
         self._spending = spending
         self._clock = clock
         self._commits = Commits(state, clock, listener)
-        self._watch = watch
+        self._observer = observer
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._short_of_room = False  # whether that kept calls from being started
@@ -115,6 +115,8 @@ class EmbeddedHost:
         Raises `StateError` where the state file takes nothing more.
         """
         await self._carry_out(effects)
+        if self._observer is not None:
+            self._observer.hop("desk", None, effects, 0.0)
         self._wake.set()
 
     async def run(self, feed: Feed) -> None:
@@ -172,8 +174,9 @@ class EmbeddedHost:
             delivery = self._receive()
             if delivery is None:
                 return False
+            began = 0.0 if self._observer is None else self._clock.monotonic()
             try:
-                await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event))
+                await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event), began)
             except BaseException:
                 # the stage may have claimed or released already: only the whole transaction can be taken back
                 self._state.abandon()
@@ -187,9 +190,11 @@ class EmbeddedHost:
                 return delivery
         return None
 
-    async def _apply(self, delivery: Delivery, effects: Effects) -> None:
+    async def _apply(self, delivery: Delivery, effects: Effects, began: float) -> None:
         self._bus.acknowledge(delivery)
         await self._carry_out(effects)
+        if self._observer is not None:
+            self._observer.hop(delivery.group, delivery.event, effects, self._clock.monotonic() - began)
 
     async def _carry_out(self, effects: Effects) -> None:
         try:
@@ -204,7 +209,6 @@ class EmbeddedHost:
         for event in effects.record:
             await self._answers.record(event)
             self.counters.count(event)
-            self._watch(event)
             if isinstance(event, (ValidatedResponse, DeadLetter)):
                 self._commits.finished.append(event)
             elif isinstance(event, QuestionAsked):
@@ -235,7 +239,7 @@ class EmbeddedHost:
             if call is None:
                 self._held.append(delivery)
             elif isinstance(call, Effects):
-                await self._apply(delivery, call)
+                await self._apply(delivery, call, self._clock.monotonic())
             else:
                 ready.append((delivery, call, tokens))
         if ready and self._spending.limited:
@@ -279,12 +283,13 @@ class EmbeddedHost:
         return more and self._commits.calls > 0 and self._free_slots() <= 0
 
     async def _call(self, delivery: Delivery, call: Callable[[], Awaitable[Effects]], reserved: int | None) -> None:
+        began = self._clock.monotonic()
         try:
             effects = await call()
             for event in effects.emit:
                 self._settle(event, reserved)
             self._commits.calls += 1
-            await self._apply(delivery, effects)
+            await self._apply(delivery, effects, began)
             self.counters.finished_late += self._stopping
         except ModelRefused as refused:
             self._spending.release(reserved)  # whoever is refused is charged nothing

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from tamiz.clock import Clock
+from tamiz.effects import Effects
 from tamiz.hosts.scores import Scores, ScoresSeen
 from tamiz.hosts.spans import Moment, Series, Span, in_ms, quantiles
 from tamiz.messages import (
@@ -198,6 +199,11 @@ class Pulses:
         self.all = Pulse(clock)
         self._clock = clock
         self._of: dict[str, Pulse] = {}
+
+    def hop(self, stage: str, event: Event | None, effects: Effects, seconds: float) -> None:  # noqa: ARG002
+        """Count what the store is told to remember; see `Observer.hop`."""
+        for recorded in effects.record:
+            self.add(recorded)
 
     def add(self, event: Event) -> None:
         """See `Pulse.add`."""

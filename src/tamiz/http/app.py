@@ -1,7 +1,7 @@
 """The application: the services that are wanted, behind one door."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -38,8 +38,8 @@ Hot = Mapping[tuple[str, str], ASGI]
 
 SERVICES: Final[dict[str, tuple[type, ...]]] = {
     "traffic": (Traffic, TrafficRuns),
-    "llm": (Models,),
     "cache": (CacheService,),
+    "llm": (Models,),
     "score": (Score,),
     "storage": (Storage,),
     "dashboard": (Live, SignIn, Bar),
@@ -54,7 +54,6 @@ def make_app(
     keys: Keys | None,
     local: bool,
     hot: Hot | None = None,
-    log: Callable[[Scope, int, float], None] = lambda *_: None,
 ) -> Guard:
     """Make the application that serves these services."""
 
@@ -84,6 +83,8 @@ def make_app(
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if call is not None:
+            scope["path_template"] = scope["path"]
         if call is None and scope["type"] == "http" and scope["path"] in alone:
             allowed = ", ".join(method for method, path in calls if path == scope["path"])
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
@@ -96,5 +97,5 @@ def make_app(
         streamed=("/datasets",),
         public=PUBLIC if context.board is not None else frozenset(),
         sessions=context.sessions or (lambda _: None),
-        log=log,
+        log=context.access,
     )

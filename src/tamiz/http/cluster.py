@@ -19,6 +19,7 @@ from tamiz.http.board import Board
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
+from tamiz.http.metrics import Metrics
 from tamiz.http.runs import Runs
 from tamiz.http.sessions import Sessions
 from tamiz.messages import READ_BY
@@ -29,6 +30,8 @@ from tamiz.store.lives import Replayed
 from tamiz.store.mongo import MongoStore
 from tamiz.store.mongo.reader import MongoReader
 from tamiz.store.mongo.replay import replay
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["Cluster"]
 
@@ -54,13 +57,16 @@ class Cluster:
         *,
         bus: KafkaBus,
         clock: Clock,
-        say: Callable[[str], None],
+        told: Telling,
         cache: BoundedCache | None = None,
         fleet: Fleet | None = None,
         keys: Keys | None = None,
     ) -> None:
-        self.store = MongoStore(store, clock, patience=_PATIENCE, say=say)
-        self.desk = RemoteDesk(bus, self.store, settings=settings, clock=clock, cache=cache)
+        metrics = Metrics(clock)
+        self.observer = several(told.observer, metrics)
+        """Who wants to know of hops."""
+        self.store = MongoStore(store, clock, patience=_PATIENCE, say=told.say)
+        self.desk = RemoteDesk(bus, self.store, settings=settings, clock=clock, cache=cache, observer=self.observer)
         self._url = store
         self._bus = bus
         self._topics = Topics(address, settings.kafka)
@@ -72,6 +78,8 @@ class Cluster:
         self._store_state = Looked(self._look_at_store, clock)
         self.lag = Looked(self._look_at_lag, clock)
         """By stage and topic, the records that it has not finished."""
+        metrics.desk, metrics.cache, metrics.fleet = self.desk, cache, fleet
+        metrics.waiting, metrics.lag = Looked(self._look_at_waiting, clock), self.lag
         self._pulses = Pulses(clock)
         runs = Runs(clock)
         self.context = Context(
@@ -80,6 +88,8 @@ class Cluster:
             shape=lambda: self.desk.shape,
             reader=self._reading,
             ready=self._ready,
+            metrics=metrics,
+            spans=told.spans,
             scorer=make_scorer,
             policy=lambda: self.desk.policy,
             desk=self.desk,
@@ -162,6 +172,11 @@ class Cluster:
         except TamizError as error:
             return str(error)
         return None
+
+    async def _look_at_waiting(self) -> dict[str, int]:
+        run, database = self.store.connection.run, self.store.connection.database
+        counted = {"deferred": database.deferrals, "parked": database.parked}
+        return {name: await run(rows.estimated_document_count) for name, rows in counted.items()}
 
     async def _look_at_lag(self) -> dict[str, dict[str, int]]:
         return await asyncio.to_thread(self._topics.lag, READ_BY)

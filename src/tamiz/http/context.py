@@ -11,8 +11,10 @@ from tamiz.cache import BoundedCache
 from tamiz.clock import Clock
 from tamiz.hosts.desk import Desk
 from tamiz.hosts.shape import Shape
+from tamiz.http.access import Access, RequestSpans, trace_for
 from tamiz.http.board import Board
 from tamiz.http.looks import Figures, Looks
+from tamiz.http.metrics import Metrics
 from tamiz.http.runs import Runs
 from tamiz.http.sessions import Sessions
 from tamiz.identity import cache_key
@@ -42,6 +44,9 @@ class Context(msgspec.Struct, kw_only=True):
     """Opens the store for reading; it blocks, so it is for a thread."""
     ready: Callable[[], Awaitable[dict[str, str | None]]]
     """What this process depends on, each with what is wrong with it."""
+    metrics: Metrics
+    spans: RequestSpans | None = None
+    """Where traces are kept."""
     scorer: Callable[[str], Scorer]
     """Makes a scorer by name."""
     policy: Callable[[], Policy]
@@ -76,6 +81,11 @@ class Context(msgspec.Struct, kw_only=True):
 
         return await self.figures.of(tenant, read, self.looks)
 
+    @property
+    def access(self) -> Access:
+        """What hears of each request that has been answered."""
+        return Access(self.metrics, self.spans)
+
 
 def asked_by(
     context: Context,
@@ -95,9 +105,10 @@ def asked_by(
     shape = context.shape()
     terms = None if terms == NO_TERMS else terms
     message_id = f"{shape.digest}{int((now - _SINCE) * 1000):010x}{token_hex(5)}"
+    trace_id, traceparent = trace_for(message_id, context.spans)
     return QuestionAsked(
         message_id=message_id,
-        trace_id=message_id,
+        trace_id=trace_id,
         question_id=question_id,
         title=title,
         content=content,
@@ -105,6 +116,7 @@ def asked_by(
         cache_key=key_of(shape, title, content, reference, terms, identity=identity),
         created_at=now,
         terms=terms,
+        traceparent=traceparent,
     )
 
 

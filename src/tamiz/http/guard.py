@@ -4,14 +4,16 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tamiz.http.current import REQUEST
 from tamiz.http.keys import LOCAL, Caller, Keys
 from tamiz.http.problems import Problem, body_of, type_of
 
-__all__ = ["ASGI", "BODY_CAP", "COOKIE", "Guard", "Receive", "Scope", "Send", "refuse"]
+__all__ = ["ASGI", "BODY_CAP", "COOKIE", "WATCHED", "Guard", "Receive", "Scope", "Send", "refuse"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -28,7 +30,7 @@ _READ_WITHIN: Final = 60.0
 """Seconds until a client must have taken what it is sent."""
 _AT_ONCE: Final = 4096
 """Requests at once."""
-_OPEN: Final = frozenset({"/health", "/ready", "/metrics"})
+WATCHED: Final = frozenset({"/health", "/ready", "/metrics"})
 """What is told to whoever asks: monitors have no key."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
@@ -67,7 +69,7 @@ class Guard:
         self._keys = keys
         self._local = local
         self._streamed = streamed
-        self._public = _OPEN | public
+        self._public = WATCHED | public
         self._below = tuple(path for path in public if path.endswith("/") and path != "/")
         self._sessions = sessions
         self._log = log
@@ -80,6 +82,8 @@ class Guard:
                 return
             await self._app(scope, receive, send)
             return
+        REQUEST.set(scope)
+        scope.setdefault("state", {})
         started = time.monotonic()
         status = 499  # until an answer has begun: the client is gone
 
@@ -114,7 +118,7 @@ class Guard:
             self._crowded()
             self._same_site(scope, headers)
             caller = self._caller(scope, headers)
-            scope.setdefault("state", {})["caller"] = caller
+            scope["state"]["caller"] = caller
             taken = self._taking(scope, receive, headers)
         except Problem as problem:
             await refuse(send, problem, scope["path"])
@@ -221,6 +225,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
+@lru_cache(1000)
 def _is_local(host: str) -> bool:
     name = (urlsplit(f"//{host}").hostname or "").lower() if host else ""
     if name in _NAMES or name.endswith(".localhost"):
