@@ -1,4 +1,4 @@
-"""A real browser, for tests of pages: one a process of pytest, and a window of its own for each test."""
+"""A real browser, for tests of pages: one for each file of them, and a window of its own for each test."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs all the while, and tests elsewhere have loops of their own
 def browser() -> Iterator[Browser]:
     """Give Chromium. Skips the test where it cannot be had at all, but for CI, which has everything."""
     try:

@@ -11,11 +11,12 @@ import httpx
 import msgspec
 
 from tamiz.clock import SystemClock
+from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.context import Context
 from tamiz.http.keys import Keys, hashed
-from tamiz.http.serve import context_of
+from tamiz.http.serve import closed, context_of
 from tamiz.http.server import Server
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
@@ -78,9 +79,10 @@ async def service(
     made: Mapping[str, Any] = {"model": (model,), "state": str(folder / "tamiz.db"), **settings}
     prepared = Service.prepare(Settings(**made), SystemClock())
     with StateFile(prepared.settings.state) as state:
-        embedded = EmbeddedService(prepared, state)
+        pulses = Pulses(prepared.clock)
+        embedded = EmbeddedService(prepared, state, pulses)
         state.commit()
-        context = context_of(prepared, embedded)
+        context = context_of(prepared, embedded, pulses=pulses, keys=keys)
         change(context)
         server = Server(make_app(context, [*SERVICES], keys=keys, local=True), "127.0.0.1", 0)
         flow = asyncio.create_task(embedded.run())
@@ -89,7 +91,7 @@ async def service(
             yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}", server)
         finally:
             embedded.stop(grace=False)
-            await server.stop()
+            await closed(server, context)
             await flow
 
 

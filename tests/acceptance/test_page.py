@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from fake_llm import Do, Request, answer
+from fake_llm import Do, Request, answer, status
 from serve_command import call, free_port, served
 from serving import asked, model_url, serving
 
@@ -104,6 +104,50 @@ def test_an_open_life_goes_on_by_itself(page: Page, tmp_path: Path) -> None:
         expect(page.locator("#answer")).to_have_text("42")
 
 
+def test_dead_letters_are_asked_again(page: Page, tmp_path: Path) -> None:
+    """Who is asked whether they are sure, and says no, puts nothing back; what is put back gets another outcome."""
+    broken = [True]
+
+    def script(_: Request) -> Do:
+        return (
+            status(400, {"error": {"message": "maximum context length is 9", "code": "context_length_exceeded"}})
+            if broken[0]
+            else answer("Fine.")
+        )
+
+    with serving(script) as llm, served(tmp_path, model=model_url(llm)) as (_, url):
+        submit(url, "Is all well?")
+        live(page, url)
+        expect(tile(page, "Dead letters")).to_have_text("1")
+        broken[0] = False
+        page.get_by_role("button", name="Replay invalid").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Ask 1 question again that failed with invalid?")
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(tile(page, "Dead letters")).to_have_text("1")
+        page.get_by_role("button", name="Replay invalid").click()
+        page.get_by_role("button", name="Go on").click()
+        expect(page.locator("#said")).to_have_text("1 question put back")
+        expect(tile(page, "Dead letters")).to_have_text("0")
+        page.get_by_role("heading", name="Queues").hover()  # off the list, which stands still under a pointer
+        expect(page.locator("#rows tr").first).to_contain_text("accepted")
+        expect(tile(page, "Accepted")).to_have_text("100 %")
+
+
+def test_a_model_that_is_paused_says_until_when_and_why(page: Page, tmp_path: Path) -> None:
+    spent = {"message": "You exceeded your current quota", "code": "insufficient_quota"}
+    with serving(lambda _: status(429, spent, headers={"retry-after": "600"})) as llm:  # noqa: SIM117 - too long a line
+        with served(tmp_path, model=model_url(llm)) as (_, url):
+            call(f"{url}/questions", {"title": "Is anybody there?"})
+            live(page, url)
+            model = page.locator("#models li")
+            expect(model.locator(".state")).to_have_text(re.compile(r"paused until \d\d:\d\d:\d\d, in (9|10) min"))
+            expect(model).to_contain_text("quota:")
+            expect(page.locator("#queues")).to_contain_text("1, first in")
+            expect(page.locator("#failed li", has_text="quota")).to_contain_text("1")
+            expect(tile(page, "Open questions")).to_have_text("1")
+
+
 def test_traffic_is_started_and_stopped(page: Page, service: str) -> None:
     live(page, service)
     form = page.locator("#traffic")
@@ -114,7 +158,7 @@ def test_traffic_is_started_and_stopped(page: Page, service: str) -> None:
     run = page.locator("#runs li")
     expect(run).to_contain_text("running")
     expect(page.locator("#rows tr").first).to_be_visible()
-    expect(tile(page, "Questions a second")).to_have_text(re.compile(r"[1-9]"))
+    expect(tile(page, "Asked a second")).to_have_text(re.compile(r"[1-9]"))
     run.get_by_role("button", name="Stop").click()
     expect(run).to_contain_text("stopped")
     _, told = call(f"{service}/traffic")
@@ -161,6 +205,8 @@ def test_another_cache_is_tried(page: Page, service: str) -> None:
     cache.get_by_label("Answers").fill("5")
     expect(page.locator("#cache-whatif")).to_contain_text("Of the last 3 accepted answers")
     expect(page.locator("#cache-whatif")).to_contain_text("would have had 2")
+    cache.get_by_role("button", name="Set").click()
+    expect(page.locator("#cache-now")).to_contain_text("fifo: 1 of 5 answers kept")
 
 
 def test_the_theme_is_switched_and_kept(page: Page, service: str) -> None:

@@ -164,6 +164,7 @@ async def test_a_row_tells_the_question_and_its_answer(told: Told) -> None:
         retries=3,
         model="m",
         latency_ms=5.5,
+        created_at=asked("a").created_at,
         finished_at=EPOCH + 1,
         tenant="ana",
     )

@@ -104,6 +104,7 @@ function show(snapshot) {
   panels.queues(gauges, snapshot.at);
   panels.dead(gauges.dead_letters, can.includes('replay') ? (kind) => controls.replay(kind, last.gauges.dead_letters[kind] ?? 0) : null);
   panels.runs(snapshot.runs, controls.stopRun);
+  $('cache-card').hidden = !gauges.cache;
   if (gauges.cache) cache(gauges.cache);
 }
 

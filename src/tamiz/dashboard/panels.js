@@ -49,8 +49,8 @@ export function now(snapshot) {
   const ended = accepted + exhausted + failed;
   const saved = sum(sources) - (sources.model ?? 0);
   const shown = [
-    ['Questions a second', rate(beat.asked_rate), `${rate(beat.ended_rate)} answered`],
-    ['Answered in (p50)', duration(beat.p50), `p95 ${duration(beat.p95)} · p99 ${duration(beat.p99)}`],
+    ['Asked a second', rate(beat.asked_rate), `${rate(beat.ended_rate)} answered`],
+    ['Median wait', duration(beat.p50), `p95 ${duration(beat.p95)} · p99 ${duration(beat.p99)}`],
     ['Calls saved', percent(beat.reused, beat.ended), `10 min · ${count(saved)} of ${count(sum(sources))} in all`],
     ['Cache hits', percent(beat.cached, beat.ended), `10 min · ${count(sources.cache ?? 0)} in all`],
     ['Accepted', percent(accepted, ended), `${count(accepted)} of ${count(ended)}` + (exhausted ? ` · ${count(exhausted)} exhausted` : '')],

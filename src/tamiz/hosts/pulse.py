@@ -14,15 +14,16 @@ from tamiz.messages import (
     DeadLetter,
     Event,
     LlmError,
+    Outcome,
     QuestionAsked,
     RegenerationRequest,
     Source,
     Terminal,
     ValidatedResponse,
 )
-from tamiz.store.lives import Answered, Status
+from tamiz.store.lives import Answered
 
-__all__ = ["Beat", "Pulse", "Pulses", "Totals"]
+__all__ = ["REFUSED", "Beat", "Pulse", "Pulses", "Totals"]
 
 REFUSED: Final = "refused"
 """Counted among the failed calls: an answer fell short and another one was asked for."""
@@ -95,32 +96,70 @@ class Pulse:
         """Count an event that the store is told to remember; what is of no interest is let pass."""
         match event:
             case QuestionAsked():
-                self._totals.questions += 1
-                for span in self._spans():
-                    span.asked += 1
+                self.asked(1)
             case ValidatedResponse() | DeadLetter():
-                self._end(event)
+                now = self._clock.time()
+                own = event.terms is not None and event.terms.threshold is not None
+                self.take(_row(event, now), own=own)
+                if event.outcome is Outcome.ACCEPTED:
+                    self.keys.append((now, event.cache_key))
             case LlmError():
-                self._trouble(event.kind)
+                self.trouble(event.kind)
             case RegenerationRequest():
-                self._trouble(REFUSED)
+                self.trouble(REFUSED)
             case _:
                 pass
 
-    def look(self, status: Status) -> None:
-        """Take up the store's counts, as they were when this pulse was made."""
-        self._before = Totals(status.questions, status.outcomes, status.sources)
+    def take(self, row: Answered, *, own: bool = False) -> None:
+        """Count an outcome; `own`: of a question that had a threshold of its own."""
+        reused = row.source not in {None, Source.MODEL}
+        for moment in self._spans():
+            moment.ended += 1
+            moment.reused += reused
+            moment.cached += row.source == Source.CACHE
+            moment.latencies.add(row.finished_at - row.created_at)
+        outcomes, sources = self._totals.outcomes, self._totals.sources
+        outcomes[row.outcome] = outcomes.get(row.outcome, 0) + 1
+        if row.outcome != Outcome.FAILED and row.source is not None:
+            sources[row.source] = sources.get(row.source, 0) + 1
+        self.see(row, own=own)
+
+    def see(self, row: Answered, *, own: bool = False) -> None:
+        """Show an outcome, and do not count it: it came while nobody did."""
+        cut = _cut(row)
+        self._recent.append(cut)
+        if row.outcome != Outcome.ACCEPTED:
+            self._short.append(cut)
+        if row.outcome != Outcome.FAILED and not own:
+            self._scores.add(row.score, accepted=row.outcome == Outcome.ACCEPTED)
+
+    def asked(self, count: int) -> None:
+        """Count questions that came in."""
+        self._totals.questions += count
+        for moment in self._spans():
+            moment.asked += count
+
+    def trouble(self, kind: str, count: int = 1) -> None:
+        """Count calls that failed, or answers that were `REFUSED`."""
+        for moment in self._spans():
+            moment.trouble[kind] = moment.trouble.get(kind, 0) + count
+
+    def look(self, totals: Totals, *, now: bool = False) -> None:
+        """Take up the store's counts, as they were when this pulse was made or, with `now`, as they are."""
+        self._before = totals
+        if now:
+            self._totals = Totals()
 
     def remember(self, answered: Sequence[Answered]) -> None:
         """Take up outcomes from before this pulse was made, the latest first; later ones it has."""
         answered = [row for row in answered if row.finished_at < self.since]
         room = _RECENT - len(self._recent)
         self._recent.extendleft(_cut(row) for row in answered[:room])
-        short = [row for row in answered if row.outcome != "accepted"]
+        short = [row for row in answered if row.outcome != Outcome.ACCEPTED]
         self._short.extendleft(_cut(row) for row in short[: _RECENT - len(self._short)])
         for row in reversed(answered):
-            if row.outcome != "failed":
-                self._scores.add(row.score, accepted=row.outcome == "accepted")
+            if row.outcome != Outcome.FAILED:
+                self._scores.add(row.score, accepted=row.outcome == Outcome.ACCEPTED)
 
     def beat(self) -> Beat:
         """Tell what is to be seen now."""
@@ -152,34 +191,6 @@ class Pulse:
         now = self._clock.monotonic()
         return self._fine.at(now), self._coarse.at(now)
 
-    def _end(self, event: Terminal) -> None:
-        now = self._clock.time()
-        took = now - event.created_at
-        reused = event.source not in {None, Source.MODEL}
-        for moment in self._spans():
-            moment.ended += 1
-            moment.reused += reused
-            moment.cached += event.source is Source.CACHE
-            moment.latencies.add(took)
-        totals = self._totals
-        totals.outcomes[event.outcome] = totals.outcomes.get(event.outcome, 0) + 1
-        row = _row(event, now)
-        self._recent.append(row)
-        accepted = False
-        if isinstance(event, ValidatedResponse):
-            accepted = event.accepted
-            totals.sources[event.source] = totals.sources.get(event.source, 0) + 1
-            if event.terms is None or event.terms.threshold is None:
-                self._scores.add(event.answer.score, accepted=accepted)
-        if accepted:
-            self.keys.append((now, event.cache_key))
-        else:
-            self._short.append(row)
-
-    def _trouble(self, kind: str) -> None:
-        for moment in self._spans():
-            moment.trouble[kind] = moment.trouble.get(kind, 0) + 1
-
 
 class Pulses:
     """The pulse of everything and, for tenants that look, of what is theirs."""
@@ -202,6 +213,18 @@ class Pulses:
             if (pulse := self._of.get(tenant)) is not None:
                 pulse.add(event)
 
+    def take(self, row: Answered) -> None:
+        """See `Pulse.take`."""
+        self.all.take(row)
+        if (pulse := self._of.get(row.tenant)) is not None:
+            pulse.take(row)
+
+    def see(self, row: Answered) -> None:
+        """See `Pulse.see`."""
+        self.all.see(row)
+        if (pulse := self._of.get(row.tenant)) is not None:
+            pulse.see(row)
+
     def known(self, tenant: str) -> Pulse | None:
         """Give a tenant's pulse, where it has one."""
         return self._of.get(tenant)
@@ -215,28 +238,27 @@ class Pulses:
 
 
 def _row(event: Terminal, now: float) -> Answered:
+    dead = event if isinstance(event, DeadLetter) else None
     answer = event.best if isinstance(event, DeadLetter) else event.answer
-    failed = isinstance(event, DeadLetter)
-    return _cut(
-        Answered(
-            message_id=event.message_id,
-            id=event.question_id,
-            question=event.title,
-            reference=event.best_answer,
-            answer=None if answer is None else answer.llm_answer,
-            outcome=event.outcome,
-            score=None if answer is None else answer.score,
-            reason=event.reason if isinstance(event, DeadLetter) else event.answer.reason,
-            reasons=() if answer is None or failed else answer.reasons,
-            kind=event.kind if isinstance(event, DeadLetter) else None,
-            source=event.source,
-            attempts=event.attempts,
-            retries=event.retries,
-            model=event.model if isinstance(event, DeadLetter) else event.answer.model,
-            latency_ms=None if answer is None else answer.latency_ms,
-            finished_at=now,
-            tenant="" if event.terms is None else event.terms.tenant,
-        )
+    return Answered(
+        message_id=event.message_id,
+        id=event.question_id,
+        question=event.title,
+        reference=event.best_answer,
+        answer=None if answer is None else answer.llm_answer,
+        outcome=event.outcome,
+        score=None if answer is None else answer.score,
+        reason=dead.reason if dead is not None else answer.reason if answer is not None else None,
+        reasons=() if answer is None or dead is not None else answer.reasons,
+        kind=None if dead is None else dead.kind,
+        source=event.source,
+        attempts=event.attempts,
+        retries=event.retries,
+        model=dead.model if dead is not None else answer.model if answer is not None else None,
+        latency_ms=None if answer is None else answer.latency_ms,
+        created_at=event.created_at,
+        finished_at=now,
+        tenant="" if event.terms is None else event.terms.tenant,
     )
 
 

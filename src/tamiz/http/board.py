@@ -11,11 +11,12 @@ import msgspec
 from tamiz.clock import Clock
 from tamiz.errors import TamizError
 from tamiz.hosts.gauges import Gauges, Gauging
-from tamiz.hosts.pulse import Beat, Pulse, Pulses
+from tamiz.hosts.pulse import Beat, Pulse, Pulses, Totals
 from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
 from tamiz.http.runs import Runs, RunTold
+from tamiz.messages import Outcome
 from tamiz.policy import Policy
 from tamiz.store.base import Lists
 from tamiz.store.lives import Answered, Status
@@ -154,7 +155,7 @@ class Board:
                 return  # the gauges tell what is wrong with the store
             finally:
                 reading.set()
-            self._pulses.all.look(status)
+            self._pulses.all.look(Totals(status.questions, status.outcomes, status.sources))
             self._pulses.all.remember(answered)
 
         self._beginning = asyncio.create_task(take_up())
@@ -234,12 +235,17 @@ class Board:
             return self._pulses.all
         if (pulse := self._pulses.known(caller.tenant)) is None:
             pulse = self._pulses.make(caller.tenant)
-            pulse.remember(await asyncio.to_thread(self._recent, caller.tenant))
+            totals, answered = await asyncio.to_thread(self._known, caller.tenant)
+            pulse.look(totals)
+            pulse.remember(answered)
         return pulse
 
-    def _recent(self, tenant: str) -> list[Answered]:
+    def _known(self, tenant: str) -> tuple[Totals, list[Answered]]:
+        """Give what the store has of a tenant."""
         with self._reader() as reader:
-            return reader.recent(_BEFORE, tenant)
+            figures = reader.metrics(self._clock.time(), tenant)
+            outcomes: dict[str, int] = {outcome: figures[outcome] for outcome in Outcome}
+            return Totals(figures["questions"], outcomes, figures["sources"]), reader.recent(_BEFORE, tenant)
 
 
 async def _gone(receive: Receive) -> None:

@@ -12,15 +12,20 @@ from tamiz.cache import BoundedCache
 from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
+from tamiz.hosts.cluster_gauges import ClusterGauges
+from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.remote import RemoteDesk
+from tamiz.http.board import Board
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
+from tamiz.http.keys import Keys
 from tamiz.http.metrics import Metrics
+from tamiz.http.runs import Runs
+from tamiz.http.sessions import Sessions
 from tamiz.messages import READ_BY
 from tamiz.models.fleet import Fleet
 from tamiz.scoring import make_scorer
 from tamiz.settings import Settings
-from tamiz.store.base import Reader
 from tamiz.store.lives import Replayed
 from tamiz.store.mongo import MongoStore
 from tamiz.store.mongo.reader import MongoReader
@@ -55,6 +60,7 @@ class Cluster:
         told: Telling,
         cache: BoundedCache | None = None,
         fleet: Fleet | None = None,
+        keys: Keys | None = None,
     ) -> None:
         metrics = Metrics(clock)
         self.observer = several(told.observer, metrics)
@@ -74,6 +80,8 @@ class Cluster:
         """By stage and topic, the records that it has not finished."""
         metrics.desk, metrics.cache, metrics.fleet = self.desk, cache, fleet
         metrics.waiting, metrics.lag = Looked(self._look_at_waiting, clock), self.lag
+        self._pulses = Pulses(clock)
+        runs = Runs(clock)
         self.context = Context(
             settings=settings,
             clock=clock,
@@ -89,6 +97,27 @@ class Cluster:
             fleet=fleet,
             replay=self._replay,
             extra={"endpoints": self._endpoints, "lag": self.lag},
+            runs=runs,
+            sessions=None if keys is None else Sessions(keys.caller, clock),
+        )
+        self.context.board = Board(
+            self._pulses,
+            ClusterGauges(
+                self._pulses,
+                self.desk.queue,
+                reader=self._reading,
+                figures=lambda: self.context.counted(None),
+                lag=self.lag,
+                fleet=fleet,
+                cache=cache,
+                clock=clock,
+            ),
+            self._reading,
+            lambda: self.desk.policy,
+            runs,
+            keys_asked=keys is not None,
+            able=("traffic", "replay"),
+            clock=clock,
         )
 
     def start(self) -> None:
@@ -110,7 +139,7 @@ class Cluster:
             self._reader.__exit__(None, None, None)
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[Reader]:
+    def _reading(self) -> Iterator[MongoReader]:
         """Give the one reader that all requests share."""
         if self._reader is None:
             self._reader = MongoReader(self._url)

@@ -27,7 +27,7 @@ from tamiz.store.sqlite.reader import StateReader
 from tamiz.telemetry.observer import several
 from tamiz.telemetry.telling import Telling
 
-__all__ = ["PORT", "context_of", "keys_of", "serve"]
+__all__ = ["PORT", "closed", "context_of", "keys_of", "serve"]
 
 PORT = 8000
 
@@ -82,7 +82,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
         finally:
             stopped.cancel()
             embedded.stop(grace=True)
-            closing = asyncio.create_task(_close(server, context))
+            closing = asyncio.create_task(closed(server, context))
             stop.clear()
             hurry = asyncio.create_task(_hurry(stop, embedded))
             try:
@@ -93,7 +93,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
     told.say("stopped; what is open goes on with the next start")
 
 
-async def _close(server: Server, context: Context) -> None:
+async def closed(server: Server, context: Context) -> None:
     """End what has no end of its own, and then all requests."""
     if context.runs is not None:
         await context.runs.close()

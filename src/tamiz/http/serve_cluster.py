@@ -11,7 +11,7 @@ from tamiz.hosts.staff import cluster_of
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.cluster import Cluster
 from tamiz.http.keys import Keys
-from tamiz.http.serve import PORT, keys_of
+from tamiz.http.serve import PORT, closed, keys_of
 from tamiz.http.server import Server, is_local
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
@@ -37,7 +37,7 @@ def serve_cluster(settings: Settings, told: Telling) -> None:
 async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clock: Clock, told: Telling) -> None:
     address, store = cluster_of(settings)
     bus = KafkaBus(address, {}, settings.kafka, say=told.say)
-    cluster = Cluster(settings, address, store, bus=bus, clock=clock, told=told, fleet=fleet)
+    cluster = Cluster(settings, address, store, bus=bus, clock=clock, told=told, fleet=fleet, keys=keys)
     server = Server(
         make_app(cluster.context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
@@ -49,11 +49,13 @@ async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clo
             cluster.start()
             await server.start()
             await bus.open()
+            if cluster.context.board is not None:
+                await cluster.context.board.begin()
             told.say(f"serves {address.url} and {without_password(store)} on http://{settings.host}:{server.port}")
             await stop.wait()
         finally:
             cluster.stop()
-            await server.stop()
+            await closed(server, cluster.context)
             for helper in helpers:
                 helper.cancel()
             await cluster.close()

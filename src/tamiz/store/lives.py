@@ -180,6 +180,8 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     retries: int
     model: str | None
     latency_ms: float | None
+    created_at: float
+    """When it was asked, in seconds since the epoch."""
     finished_at: float
     tenant: str
 
@@ -235,6 +237,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The counts that are had without reading the whole store."""
 
+    questions: int | None = None
+    """About so many; `None` where that takes a look at all of them."""
     parked: int = 0
     deferred: int = 0
     next_due: float | None = None

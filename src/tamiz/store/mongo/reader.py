@@ -7,6 +7,7 @@ from typing import Any, Final, Self, TypeVar
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from tamiz.effects import EndpointState
 from tamiz.errors import NoSuchQuestion, StateError
 from tamiz.messages import LlmRequest
 from tamiz.store.figures import QUANTILES, figures
@@ -22,6 +23,7 @@ from tamiz.store.lives import (
     Place,
     Status,
     Tried,
+    Waiting,
     Wanted,
 )
 from tamiz.store.mongo.address import MongoAddress
@@ -123,8 +125,6 @@ class MongoReader:
     def status(self) -> Status:
         """Count everything. What changes meanwhile may be in one count and not yet in another."""
         counts = counted(self._aggregate("answers", OUTCOMES), self._aggregate("attempts", ATTEMPTS))
-        due = self._rows("deferrals", {}, {"due": 1}, sort=[("at", 1)], limit=1)
-        endpoints = self._rows("endpoints", {}, None, sort=[("_id", 1)])
         # outcomes before questions: so none is counted whose question is not
         questions = self._count("questions")
         return Status(
@@ -136,11 +136,22 @@ class MongoReader:
             log={},
             parked=self._count("parked"),
             deferred=self._count("deferrals"),
-            next_due=due[0]["due"] if due else None,
+            next_due=self._next_due(),
             claims=self._count("claims"),
             model_calls=counts.model_calls,
             tokens=None,
-            endpoints=[endpoint_of(row) for row in endpoints],
+            endpoints=self._endpoints(),
+        )
+
+    def waiting(self) -> Waiting:
+        """Count what waits and what failed, and about how many questions there are."""
+        return Waiting(
+            questions=self._ask(self._database["questions"].estimated_document_count),
+            parked=self._count("parked"),
+            deferred=self._count("deferrals"),
+            next_due=self._next_due(),
+            dead_letters=self.dead_kinds(),
+            endpoints=self._endpoints(),
         )
 
     def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:
@@ -257,6 +268,13 @@ class MongoReader:
 
     def _get(self, name: str, key: str) -> Document | None:
         return self._ask(lambda: self._database[name].find_one({"_id": {"$eq": key}}))
+
+    def _next_due(self) -> float | None:
+        due = self._rows("deferrals", {}, {"due": 1}, sort=[("at", 1)], limit=1)
+        return due[0]["due"] if due else None
+
+    def _endpoints(self) -> list[EndpointState]:
+        return [endpoint_of(row) for row in self._rows("endpoints", {}, None, sort=[("_id", 1)])]
 
     def _count(self, name: str) -> int:
         return self._ask(lambda: self._database[name].count_documents({}))
