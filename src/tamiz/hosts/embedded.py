@@ -95,6 +95,11 @@ class EmbeddedHost:
         """When the next deferred event is due, in seconds since the epoch."""
         return self._next_due
 
+    def waiting(self) -> dict[str, int]:
+        """Give how many events each stage has still to take up."""
+        found = {name: self._bus.waiting(name) for name in self._stages}
+        return {**found, "generate": found["generate"] + len(self._held)}
+
     def stop(self, *, grace: bool) -> None:
         """Ask the host to stop: no new questions and no new calls.
 

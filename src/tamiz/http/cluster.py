@@ -8,14 +8,17 @@ from typing import Final, Generic, TypeVar
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import KafkaBus
 from tamiz.bus.topics import Topics
-from tamiz.cache import Cache
+from tamiz.cache import BoundedCache
 from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
 from tamiz.hosts.remote import RemoteDesk
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
+from tamiz.http.keys import Keys
 from tamiz.http.metrics import Metrics
+from tamiz.http.runs import Runs
+from tamiz.http.sessions import Sessions
 from tamiz.messages import READ_BY
 from tamiz.models.fleet import Fleet
 from tamiz.scoring import make_scorer
@@ -53,8 +56,9 @@ class Cluster:
         bus: KafkaBus,
         clock: Clock,
         told: Telling,
-        cache: Cache | None = None,
+        cache: BoundedCache | None = None,
         fleet: Fleet | None = None,
+        keys: Keys | None = None,
     ) -> None:
         metrics = Metrics(clock)
         self.observer = several(told.observer, metrics)
@@ -88,6 +92,8 @@ class Cluster:
             cache=cache,
             fleet=fleet,
             replay=self._replay,
+            runs=Runs(clock),
+            sessions=None if keys is None else Sessions(keys.caller, clock),
             extra={"endpoints": self._endpoints, "lag": self.lag},
         )
 
@@ -101,6 +107,8 @@ class Cluster:
 
     async def close(self) -> None:
         """Have all recorded that is to be, and disconnect."""
+        if self.context.runs is not None:
+            await self.context.runs.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

@@ -5,15 +5,20 @@ import gc
 
 from tamiz.clock import SystemClock
 from tamiz.errors import UsageError
+from tamiz.hosts.gauges import EmbeddedGauges
+from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.service import EmbeddedService, Service
 from tamiz.hosts.signals import signals
 from tamiz.http.access import RequestSpans
 from tamiz.http.app import SERVICES, make_app
+from tamiz.http.board import Board
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
 from tamiz.http.keys import Keys
 from tamiz.http.metrics import Metrics
+from tamiz.http.runs import Runs
 from tamiz.http.server import Server, is_local
+from tamiz.http.sessions import Sessions
 from tamiz.policy import Policy
 from tamiz.scoring import make_scorer
 from tamiz.settings import Settings
@@ -56,19 +61,17 @@ def serve(settings: Settings, told: Telling) -> None:
 
 async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Telling) -> None:
     settings = service.settings
-    metrics = Metrics(service.clock)
-    embedded = EmbeddedService(service, state, several(told.observer, metrics))
+    metrics, pulses = Metrics(service.clock), Pulses(service.clock)
+    embedded = EmbeddedService(service, state, several(told.observer, metrics, pulses))
     state.commit()  # so that readers find its tables
+    context = context_of(service, embedded, pulses, keys, metrics=metrics, spans=told.spans)
     server = Server(
-        make_app(
-            context_of(service, embedded, metrics, told.spans),
-            [*SERVICES],
-            keys=keys,
-            local=is_local(settings.host),
-        ),
+        make_app(context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
         PORT if settings.port is None else settings.port,
     )
+    if context.board is not None:
+        await context.board.begin()
     with signals() as stop:
         flow = asyncio.create_task(embedded.run())
         await server.start()
@@ -79,7 +82,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
         finally:
             stopped.cancel()
             embedded.stop(grace=True)
-            closing = asyncio.create_task(server.stop())
+            closing = asyncio.create_task(_close(server, context))
             stop.clear()
             hurry = asyncio.create_task(_hurry(stop, embedded))
             try:
@@ -90,6 +93,15 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
     told.say("stopped; what is open goes on with the next start")
 
 
+async def _close(server: Server, context: Context) -> None:
+    """End what has no end of its own, and then all requests."""
+    if context.runs is not None:
+        await context.runs.close()
+    if context.board is not None:
+        await context.board.close()
+    await server.stop()
+
+
 async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
     """Wait for the second signal, and give up the calls in flight then."""
     await stop.wait()
@@ -97,11 +109,21 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
 
 
 def context_of(
-    service: Service, embedded: EmbeddedService, metrics: Metrics | None = None, spans: RequestSpans | None = None
+    service: Service,
+    embedded: EmbeddedService,
+    pulses: Pulses | None = None,
+    keys: Keys | None = None,
+    *,
+    metrics: Metrics | None = None,
+    spans: RequestSpans | None = None,
 ) -> Context:
-    """Give what the services work with on an embedded flow; `metrics` are those that the flow's hops go to."""
-    settings = service.settings
-    metrics = metrics or Metrics(service.clock)
+    """Give what the services work with on an embedded flow; without `pulses` there is nothing for a page to show.
+
+    `metrics` and `pulses` are those that the flow's hops go to.
+    """
+    settings, clock = service.settings, service.clock
+    runs = Runs(clock)
+    metrics = metrics or Metrics(clock)
     metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
     metrics.waiting = embedded.waiting
 
@@ -111,19 +133,39 @@ def context_of(
     def set_policy(policy: Policy) -> None:
         embedded.policy = policy
 
+    def reader() -> StateReader:
+        return StateReader(settings.state)
+
+    def policy() -> Policy:
+        return embedded.policy
+
     return Context(
         settings=settings,
-        clock=service.clock,
+        clock=clock,
         shape=lambda: service.shape,
-        reader=lambda: StateReader(settings.state),
+        reader=reader,
         ready=ready,
         metrics=metrics,
         spans=spans,
         scorer=make_scorer,
-        policy=lambda: embedded.policy,
+        policy=policy,
         set_policy=set_policy,
         desk=embedded,
         cache=embedded.flow.cache,
         fleet=service.fleet,
         replay=embedded.replay,
+        runs=runs,
+        board=None
+        if pulses is None
+        else Board(
+            pulses,
+            EmbeddedGauges(embedded, service.fleet, reader, clock),
+            reader,
+            policy,
+            runs,
+            keys_asked=keys is not None,
+            able=("policy", "cache", "traffic", "replay"),
+            clock=clock,
+        ),
+        sessions=None if keys is None else Sessions(keys.caller, clock),
     )

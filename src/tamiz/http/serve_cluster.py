@@ -37,7 +37,7 @@ def serve_cluster(settings: Settings, told: Telling) -> None:
 async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clock: Clock, told: Telling) -> None:
     address, store = cluster_of(settings)
     bus = KafkaBus(address, {}, settings.kafka, say=told.say)
-    cluster = Cluster(settings, address, store, bus=bus, clock=clock, told=told, fleet=fleet)
+    cluster = Cluster(settings, address, store, bus=bus, clock=clock, told=told, fleet=fleet, keys=keys)
     server = Server(
         make_app(cluster.context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
