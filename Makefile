@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: bench-cluster help demo test check bench faults cluster clean lock
+.PHONY: bench-cluster help demo test check bench faults cluster smoke clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -73,20 +73,28 @@ faults: $(VENV)/.installed ## measure tamiz and others while a provider misbehav
 cluster: $(VENV)/.installed ## run Kafka, Flink and a MongoDB-compatible server until Ctrl-C; ARGS: the folder of their data
 	@$(BIN)/python -m cluster $(ARGS)
 
+smoke: $(VENV)/.installed ## build the images, run the whole stack in containers, ask it 200 questions, take it down
+	@PYTHONPATH=. $(BIN)/python docker/smoke/smoke.py
+
 bench-cluster: $(VENV)/.installed ## measure a cluster on this machine; ARGS goes to bench/clusters.py
 	@$(BIN)/python bench/clusters.py $(ARGS)
 
 clean: ## remove .venv, build output and caches; data stays
 	@echo "removing $(VENV), build output and caches"
 	@rm -rf $(VENV) dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache src/*.egg-info
-	@find $(wildcard src tests bench demo docs cluster) -type d -name __pycache__ -prune -exec rm -rf {} +
+	@find $(wildcard src tests bench demo docs cluster docker) -type d -name __pycache__ -prune -exec rm -rf {} +
 
-lock: ## renew requirements-dev.txt from pyproject.toml; ARGS=--upgrade takes the newest versions
+lock: ## renew requirements-dev.txt and those of the images from pyproject.toml; ARGS=--upgrade takes the newest versions
 	@[ -x $(BIN)/python ] || { $(make_venv); }
 	@echo "locking the requirements"
 	@$(PIP) install 'uv==0.13.*'
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --all-extras --group dev $(ARGS) pyproject.toml --output-file requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --extra kafka --extra mongo --extra serve --extra telemetry --extra gate --constraint requirements-dev.txt \
+	    pyproject.toml --output-file docker/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    $(ARGS) docker/flink-requirements.in --output-file docker/flink-requirements.txt
 
 # A changed lock makes .venv anew, so that nothing is in it that the lock does not name.
 $(VENV)/.locked: requirements-dev.txt

@@ -94,10 +94,17 @@ class FakeLLM:
     """The server: `async with FakeLLM(script) as llm` listens at `llm.base_url` and leaves nothing running."""
 
     def __init__(
-        self, script: Script | None = None, *, capacity: int | None = None, queue: int = 0, port: int = 0
+        self,
+        script: Script | None = None,
+        *,
+        capacity: int | None = None,
+        queue: int = 0,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         """Serve any number of calls at once, or `capacity`, with `queue` more waiting and a 503 for the rest."""
         self.script: Script = answer() if script is None else script
+        self._host = host
         self._port = port
         self.refused = 0
         """Requests that found no place."""
@@ -120,7 +127,7 @@ class FakeLLM:
         return [request.body for request in self.requests]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._accept, self._host, self._port)
         self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
         return self
 

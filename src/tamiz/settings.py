@@ -39,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Answers judged per question."""
     retries: int = 5
     """Failed calls allowed per attempt; refusals for quota do not count."""
+    backoff: float = 0.25
+    """Seconds up to which a failed call waits before the first retry, drawn uniformly; twice as many before each
+    next one."""
+    backoff_cap: float = 60.0
+    """Most seconds that a retry waits."""
     scorer: str = "tfidf"
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
@@ -169,6 +174,8 @@ _DURATIONS: Final = frozenset(
         "give_up_after",
         "cache_ttl",
         "traffic_duration",
+        "backoff",
+        "backoff_cap",
     }
 )
 _LISTS: Final = frozenset({"model", "escalate"})
@@ -179,6 +186,8 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "threshold": (0, 1),
     "attempts": (1, 1000),
     "retries": (0, 1000),
+    "backoff": (0, 86_400),
+    "backoff_cap": (0, 86_400),
     "concurrency": (1, 10_000),
     "timeout": (0.001, 86_400),
     "connect_timeout": (0.001, 86_400),

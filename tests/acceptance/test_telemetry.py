@@ -106,8 +106,8 @@ def test_a_question_s_way_through_a_cluster_can_be_followed(
     for message_id in asked:
         logged = [line for lines in logs.values() for line in lines if line.get("message_id") == message_id]
         assert {line["trace_id"] for line in logged} == {ABOVE[3:35]}
-        seen = {line["stage"] for line in logged if line["message"] == "hop"}
-        assert seen >= {"intake", "generate", "judge", "persist"}
+        hops = {line["stage"] for line in logged if line["message"] == "hop"}
+        assert hops >= {"intake", "generate", "judge", "persist"}
         assert sum(line["message"] == "outcome" for line in logged) == 1
         (request_line,) = (line for line in logged if line["message"] == "request")
         assert (request_line["route"], request_line["tenant"]) == ("/questions", "acme")

@@ -6,9 +6,11 @@ again, or twice at once, gets the job that runs.
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, TextIO
 
 import msgspec
@@ -17,6 +19,7 @@ from tamiz.errors import TamizError, UsageError
 from tamiz.flink.checkpoints import newest, uri
 from tamiz.flink.client import Client
 from tamiz.flink.jobmanager import FlinkError, JobManager
+from tamiz.flink.keep import keep
 from tamiz.flink.plan import PARAMETER, Plan, job_name
 from tamiz.identity import digest
 from tamiz.settings import Settings, load_settings
@@ -28,6 +31,8 @@ _SHORTEST: Final = 0.01
 """Seconds: more often Flink makes no checkpoints."""
 _TRIES: Final = 20
 """Job ids that are tried, where the ones before are of jobs that ended."""
+_LOOK: Final = 5.0
+"""Seconds between two looks whether a job that is kept still runs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,12 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load_settings({"bus": options.bus})
         if options.stop:
             _stop(options, settings)
+        elif options.keep:
+            _keep(options, settings)
         else:
             _submit(options, settings)
     except TamizError as error:
         _say(str(error))
         return error.exit_code
     except KeyboardInterrupt:
+        if options.keep:
+            return 0
         _say("interrupted; the same command goes on where this one stopped")
         return 130
     return 0
@@ -87,6 +96,19 @@ def _submit(options: argparse.Namespace, settings: Settings) -> None:
             _print(job_id)
             return
     raise FlinkError(f"{plan.name} ended {_TRIES} times without a checkpoint; see the JobManager's log")
+
+
+def _keep(options: argparse.Namespace, settings: Settings) -> None:
+    """Have the job run until a signal, whatever becomes of the JobManager."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    manager, name = JobManager(options.rest), job_name(settings)
+    keep(
+        lambda: _submit(options, settings),
+        lambda: manager.named(name, options.wait) is not None,
+        Path(options.keep),
+        _say,
+        lambda: time.sleep(_LOOK),
+    )
 
 
 def _stop(options: argparse.Namespace, settings: Settings) -> None:
@@ -161,6 +183,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--from", dest="resume", metavar="URI", help="go on from this checkpoint or savepoint, not from the newest one")
     add("--fresh", action="store_true", help="go on from no checkpoint, but from the group's committed offsets")
     add("--client", metavar="FILE", help="Flink's client  [default: $FLINK_HOME/bin/flink, or flink on the PATH]")
+    add(
+        "--keep",
+        metavar="FILE",
+        help="stay until a signal, and start the job again where a JobManager has forgotten it; FILE is there while it "
+        "runs",
+    )
     add("--stop", action="store_true", help="stop the job; the next one goes on where it was")
     return parser
 

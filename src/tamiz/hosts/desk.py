@@ -85,12 +85,6 @@ class Queue:
         self._open.pop(message_id, None)
         self._freed.set()
 
-    async def room(self, share: float) -> None:
-        """Wait until less than this share of the places is taken, or one where that is none."""
-        while len(self._open) >= max(self.limit * share, 1):
-            self._freed.clear()
-            await self._freed.wait()
-
     def some(self, limit: int) -> list[str]:
         """Give up to `limit` open questions; each has its turn before any comes again."""
         some = [*islice(self._open, limit)]
@@ -98,6 +92,12 @@ class Queue:
             del self._open[message_id]
             self._open[message_id] = None
         return some
+
+    async def room(self, share: float) -> None:
+        """Wait until less than this share of the places is taken, or one where that is none."""
+        while len(self._open) >= max(self.limit * share, 1):
+            self._freed.clear()
+            await self._freed.wait()
 
     def waited_for(self) -> list[str]:
         """Give the questions that somebody waits for."""

@@ -61,7 +61,8 @@ def make_flow(
         parts["generate"] = generate
     if "retry" in names:
         draw = jitter or random.Random().random  # noqa: S311 - jitter
-        parts["retry"] = Retry(retries=settings.retries, fleet=fleet, clock=clock, random=draw, backoff=Backoff())
+        backoff = Backoff(base=settings.backoff, cap=settings.backoff_cap)
+        parts["retry"] = Retry(retries=settings.retries, fleet=fleet, clock=clock, random=draw, backoff=backoff)
     if "judge" in names:
         parts["judge"] = judge = Judge(scorer, policy)
     if "persist" in names:

@@ -189,6 +189,11 @@ class Pulses:
         self._clock = clock
         self._of: dict[str, Pulse] = {}
 
+    def hop(self, stage: str, event: Event | None, effects: Effects, seconds: float) -> None:  # noqa: ARG002
+        """Count what the store is told to remember; see `Observer.hop`."""
+        for recorded in effects.record:
+            self.add(recorded)
+
     def add(self, event: Event) -> None:
         """See `Pulse.add`."""
         self.all.add(event)
@@ -196,11 +201,6 @@ class Pulses:
             tenant = "" if event.terms is None else event.terms.tenant
             if (pulse := self._of.get(tenant)) is not None:
                 pulse.add(event)
-
-    def hop(self, stage: str, event: Event | None, effects: Effects, seconds: float) -> None:  # noqa: ARG002 - as observers are told
-        """See `Observer.hop`."""
-        for each in effects.record:
-            self.add(each)
 
     def known(self, tenant: str) -> Pulse | None:
         """Give a tenant's pulse, where it has one."""

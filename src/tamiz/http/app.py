@@ -38,8 +38,8 @@ Hot = Mapping[tuple[str, str], ASGI]
 
 SERVICES: Final[dict[str, tuple[type, ...]]] = {
     "traffic": (Traffic, TrafficRuns),
-    "llm": (Models,),
     "cache": (CacheService,),
+    "llm": (Models,),
     "score": (Score,),
     "storage": (Storage,),
     "dashboard": (Live, SignIn, Bar),

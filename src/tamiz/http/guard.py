@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -224,6 +225,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
+@lru_cache(1000)
 def _is_local(host: str) -> bool:
     name = (urlsplit(f"//{host}").hostname or "").lower() if host else ""
     if name in _NAMES or name.endswith(".localhost"):

@@ -64,7 +64,7 @@ async def _serve(service: Service, state: StateFile, keys: Keys | None, told: Te
     metrics, pulses = Metrics(service.clock), Pulses(service.clock)
     embedded = EmbeddedService(service, state, several(told.observer, metrics, pulses))
     state.commit()  # so that readers find its tables
-    context = context_of(service, embedded, pulses, keys, metrics=metrics, spans=told.spans)
+    context = context_of(service, embedded, metrics=metrics, spans=told.spans, pulses=pulses, keys=keys)
     server = Server(
         make_app(context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
@@ -111,17 +111,17 @@ async def _hurry(stop: asyncio.Event, embedded: EmbeddedService) -> None:
 def context_of(
     service: Service,
     embedded: EmbeddedService,
-    pulses: Pulses | None = None,
-    keys: Keys | None = None,
     *,
     metrics: Metrics | None = None,
     spans: RequestSpans | None = None,
+    pulses: Pulses | None = None,
+    keys: Keys | None = None,
 ) -> Context:
-    """Give what the services work with on an embedded flow; without `pulses` there is nothing for a page to show.
+    """Give what the services work with on an embedded flow.
 
-    `metrics` and `pulses` are those that the flow's hops go to.
+    `metrics` and `pulses` are those that the flow's hops go to; without pulses there is nothing for a page to show.
     """
-    settings, clock = service.settings, service.clock
+    settings, clock, shape = service.settings, service.clock, service.shape
     runs = Runs(clock)
     metrics = metrics or Metrics(clock)
     metrics.desk, metrics.cache, metrics.fleet = embedded, embedded.flow.cache, service.fleet
@@ -142,7 +142,7 @@ def context_of(
     return Context(
         settings=settings,
         clock=clock,
-        shape=lambda: service.shape,
+        shape=lambda: shape,
         reader=reader,
         ready=ready,
         metrics=metrics,
