@@ -55,9 +55,9 @@ def test_calls_attempts_and_retries() -> None:
     busy = failed(FailureKind.OVERLOAD, model="big", latency_ms=50.0)
     metrics.hop("generate", requested(), Effects(emit=(answer,)), 0.3)
     metrics.hop("generate", requested(), Effects(emit=(busy,)), 0.1)
-    metrics.hop("judge", answer, Effects(emit=(regeneration(),)), 0.0)
-    metrics.hop("judge", answer, Effects(emit=(validated(),)), 0.0)
-    metrics.hop("judge", answer, Effects(emit=(validated(accepted=False),)), 0.0)
+    for verdict in (regeneration(), validated(), validated(accepted=False), validated(source=Source.COALESCED)):
+        metrics.hop("judge", answer, Effects(emit=(verdict,)), 0.0)
+        metrics.hop("persist", verdict, Effects(record=(verdict,)), 0.0)
     metrics.hop("retry", busy, Effects(defer=(Deferred(requested(), EPOCH),)), 0.0)
     metrics.hop("retry", busy, Effects(emit=(requested(),)), 0.0)
     metrics.hop("retry", busy, Effects(emit=(dead(),)), 0.0)

@@ -47,6 +47,7 @@ _EXTRAS: Final = {
     "serve": ("litestar", "uvicorn"),
     "local": ("xllamacpp",),
     "lab": ("pyarrow",),
+    "telemetry": ("opentelemetry",),
 }
 
 _REMEDIES: Final = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Final, Protocol
 
 import msgspec
@@ -21,6 +22,8 @@ from tamiz.store.mongo import MongoStore
 from tamiz.telemetry.observer import Observer
 
 __all__ = ["Publisher", "RemoteDesk"]
+
+_log: Final = logging.getLogger("tamiz")
 
 _WITHIN: Final = 10.0
 """Seconds that the brokers get to take a question."""
@@ -139,6 +142,9 @@ class RemoteDesk:
             try:
                 await self._wait(await self._look())
             except StateError:  # the store says itself when it is away
+                await asyncio.sleep(_RESTS)
+            except Exception:  # noqa: BLE001 - those who wait depend on it: what goes wrong once must not end it
+                _log.exception("looking for outcomes failed; it goes on")
                 await asyncio.sleep(_RESTS)
 
     def stop(self) -> None:

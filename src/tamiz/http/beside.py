@@ -69,6 +69,7 @@ class Services:
             told=told,
             cache=parts.flow.cache,
             fleet=staff.fleet,
+            keys=keys,
         )
         self.observer = self._cluster.observer
         local = is_local(settings.host)

@@ -96,6 +96,8 @@ class Cluster:
             cache=cache,
             fleet=fleet,
             replay=self._replay,
+            runs=Runs(clock),
+            sessions=None if keys is None else Sessions(keys.caller, clock),
             extra={"endpoints": self._endpoints, "lag": self.lag},
             runs=runs,
             sessions=None if keys is None else Sessions(keys.caller, clock),
@@ -130,6 +132,8 @@ class Cluster:
 
     async def close(self) -> None:
         """Have all recorded that is to be, and disconnect."""
+        if self.context.runs is not None:
+            await self.context.runs.close()
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

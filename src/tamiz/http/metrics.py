@@ -24,6 +24,7 @@ from tamiz.messages import (
     LlmResponse,
     QuestionAsked,
     RegenerationRequest,
+    Source,
     ValidatedResponse,
 )
 from tamiz.models.fleet import Fleet
@@ -76,17 +77,11 @@ class Metrics:
         if event is not None:
             self._hop_seconds.add(seconds, stage)
         for each in effects.record:
-            if isinstance(each, ValidatedResponse | DeadLetter):
-                self._ended(each)
-            elif isinstance(each, QuestionAsked):
-                self._asked.add()
+            self._recorded(each)
         match stage:
             case "generate":
                 for each in effects.emit:
                     self._called(each)
-            case "judge":
-                for each in effects.emit:
-                    self._judged(each)
             case "retry" if isinstance(event, LlmError) and not isinstance(next(iter(effects.emit), None), DeadLetter):
                 self._retries.add(event.kind)
             case _:
@@ -107,6 +102,22 @@ class Metrics:
                     continue
         return generate_latest(self._registry)
 
+    def _recorded(self, event: Event) -> None:
+        """Count what the store is told to remember: of an answer that was judged, wherever that was, the verdict."""
+        match event:
+            case QuestionAsked():
+                self._asked.add()
+            case RegenerationRequest():
+                self._attempts.add("refused")
+            case ValidatedResponse():
+                if event.source is Source.MODEL:
+                    self._attempts.add("accepted" if event.accepted else "refused")
+                self._ended(event)
+            case DeadLetter():
+                self._ended(event)
+            case _:
+                pass
+
     def _ended(self, event: ValidatedResponse | DeadLetter) -> None:
         source = str(event.source or "none")
         self._questions.add(event.outcome, source)
@@ -124,12 +135,6 @@ class Metrics:
             return
         self._calls.add(model, result)
         self._call_seconds.add(event.latency_ms / 1000, model)
-
-    def _judged(self, event: Event) -> None:
-        if isinstance(event, ValidatedResponse):
-            self._attempts.add("accepted" if event.accepted else "refused")
-        elif isinstance(event, RegenerationRequest):
-            self._attempts.add("refused")
 
     def _collect(self) -> Iterable[Metric]:
         for counted in (self._asked, self._questions, self._attempts, self._retries, self._calls, self._tokens):

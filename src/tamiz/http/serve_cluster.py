@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import Final
 
 from tamiz.bus.kafka import KafkaBus
 from tamiz.clock import Clock, SystemClock
@@ -20,7 +21,8 @@ from tamiz.telemetry.telling import Telling
 
 __all__ = ["serve_cluster"]
 
-_SHARE_EVERY = 1.0
+_SHARE_EVERY: Final = 1.0
+_LOOK_EVERY: Final = 1.0
 
 
 def serve_cluster(settings: Settings, told: Telling) -> None:
@@ -52,7 +54,7 @@ async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clo
             if cluster.context.board is not None:
                 await cluster.context.board.begin()
             told.say(f"serves {address.url} and {without_password(store)} on http://{settings.host}:{server.port}")
-            await stop.wait()
+            await _until(stop, bus)
         finally:
             cluster.stop()
             await closed(server, cluster.context)
@@ -63,6 +65,16 @@ async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clo
             if fleet is not None:
                 await fleet.close()
     told.say("stopped; what is open goes on in the cluster")
+
+
+async def _until(stop: asyncio.Event, bus: KafkaBus) -> None:
+    """Wait until it is time to stop. Raises what made the bus fail for good."""
+    while not stop.is_set():
+        if bus.failure is not None:
+            raise bus.failure
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY):
+                await stop.wait()
 
 
 async def _share(cluster: Cluster, fleet: Fleet) -> None:
