@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fronts
 import scoring
 
 _HERE = Path(__file__).parent
@@ -226,13 +227,19 @@ def score(_: Path) -> Iterator[Result]:
         yield Result(what, ours, theirs, ratio, f"{required:g}", ratio >= required)
 
 
+def front(folder: Path) -> Iterator[Result]:
+    """Serve chats over HTTP, beside bare servers and other proxies."""
+    for line in fronts.measure(folder):
+        yield Result(*line)
+
+
 def main() -> None:
     wanted = sys.argv[1:]
     cores = os.cpu_count()
     print(f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, {platform.system()}\n")
     print("| what | tamiz | beside | ratio | required | |\n|---|---|---|---|---|---|")
     missed = 0
-    for measure in (embedded, latency, http, hop, memory, start_up, copies, score):
+    for measure in (embedded, latency, http, hop, memory, start_up, copies, score, front):
         if wanted and measure.__name__ not in wanted:
             continue
         with tempfile.TemporaryDirectory(dir=".") as folder:

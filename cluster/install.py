@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
-__all__ = ["FlinkInstall", "Unavailable", "flink_home", "kafka_libs", "mongo_python"]
+__all__ = ["FlinkInstall", "Unavailable", "browser", "flink_home", "kafka_libs", "mongo_python"]
 
 _HERE: Final = Path(__file__).parent
 _MONGO: Final = ("SecantusDB==0.7.0b3",)
@@ -21,7 +21,11 @@ _FLINK_PYTHONS: Final = ((3, 12), (3, 11))
 """Those that Flink and tamiz both know."""
 _JAVA: Final = 17
 """The least version that Kafka starts with."""
-_DEBIAN: Final = {"java": ("openjdk-17-jre-headless", "default-jre-headless"), "mvn": ("maven",)}
+_DEBIAN: Final = {
+    "java": ("openjdk-17-jre-headless", "default-jre-headless"),
+    "mvn": ("maven",),
+    "chromium": ("chromium",),
+}
 """The packages that bring a program; the first that there is."""
 _WAIT: Final = ("-o", "DPkg::Lock::Timeout=300")
 """Of two processes that need a program at once, one installs it and the other waits."""
@@ -38,6 +42,12 @@ class FlinkInstall(NamedTuple):
     python: Path
     home: Path
     jars: Path
+
+
+def browser() -> Path:
+    """Give Chromium's program, after installing it where needed. Raises `Unavailable`."""
+    _need("chromium")
+    return Path(shutil.which("chromium") or "chromium")
 
 
 def kafka_libs() -> Path:

@@ -22,7 +22,7 @@ _OF_THE_FIELD: Final = frozenset(
         "SCORE_THRESHOLD",
     }
 )
-_PREFIXES: Final = ("TAMIZ_", "OPENAI_", "TRAFFIC_")
+_PREFIXES: Final = ("TAMIZ_", "OPENAI_", "OTEL_", "TRAFFIC_")
 
 
 def tamiz_environment() -> dict[str, str]:

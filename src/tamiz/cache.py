@@ -1,5 +1,6 @@
 """The answer cache in memory: accepted answers by cache key, bounded, with a policy of eviction and an age limit."""
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -10,10 +11,13 @@ from tamiz.clock import Clock
 from tamiz.errors import UsageError
 from tamiz.messages import Scored
 
-__all__ = ["POLICIES", "BoundedCache", "Cache", "CacheStats", "make_cache"]
+__all__ = ["LONGEST_KEPT", "POLICIES", "BoundedCache", "Cache", "CacheStats", "make_cache"]
 
-_LONGEST_KEPT: Final = 65_536
+LONGEST_KEPT: Final = 65_536
 """Characters of the longest answer worth memory; longer ones are found in the store."""
+
+_MOVED: Final = 50_000
+"""Answers that a change of the policy keeps at most; moving them holds up everything else for some 50 ms."""
 
 
 class CacheStats(msgspec.Struct, frozen=True):
@@ -26,6 +30,8 @@ class CacheStats(msgspec.Struct, frozen=True):
     misses: int
     expired: int
     """Misses that were there but too old."""
+    ttl: float | None = None
+    """Seconds that an answer is good for; `None`: for ever."""
 
 
 class Cache(Protocol):
@@ -56,15 +62,31 @@ POLICIES: Final[dict[str, Callable[[int], "cachebox.BaseCacheImpl[str, tuple[Sco
 
 
 class BoundedCache:
-    """A cachebox cache whose entries also age: one older than `ttl` seconds is a miss and leaves."""
+    """A cachebox cache whose entries also age: one older than `ttl` seconds is a miss and leaves.
+
+    Of size 0 it keeps nothing.
+    """
 
     def __init__(self, policy: str, size: int, ttl: float | None, clock: Clock) -> None:
         self._policy = policy
         self._size = size
         self._ttl = ttl
         self._clock = clock
-        self._entries = POLICIES[policy](size)
+        self._entries = POLICIES[policy](max(size, 1))
         self._hits = self._misses = self._expired = 0
+
+    def switch(self, policy: str, size: int, ttl: float | None) -> None:
+        """Go on with another policy, size and age limit.
+
+        Answers that fit stay, those that would have been evicted last, and are as old as they were; how often each was
+        used is forgotten. The counters go on. Raises `UsageError` for a policy that is not one of `POLICIES`.
+        """
+        _check(policy)
+        kept = deque(self._entries.items(), maxlen=min(size, _MOVED))  # the next to be evicted comes first
+        self._entries = POLICIES[policy](max(size, 1))
+        for key, entry in kept:
+            self._entries.insert(key, entry)
+        self._policy, self._size, self._ttl = policy, size, ttl
 
     def get(self, key: str) -> Scored | None:
         """Give the answer, or `None` where there is none or it is too old."""
@@ -81,41 +103,35 @@ class BoundedCache:
 
     def put(self, key: str, answer: Scored) -> None:
         """Keep an accepted answer; what the policy evicts for it is gone."""
-        if len(answer.llm_answer) <= _LONGEST_KEPT:
+        if len(answer.llm_answer) <= LONGEST_KEPT and self._size:
             self._entries.insert(key, (answer, self._clock.monotonic()))
 
     def discard(self, key: str) -> None:
         """Forget the answer, where there is one."""
         self._entries.pop(key, None)
 
+    def clear(self) -> int:
+        """Forget all answers; give how many there were."""
+        count = len(self._entries)
+        self._entries.clear()
+        return count
+
     def stats(self) -> CacheStats:
         """Give the counters."""
-        return CacheStats(self._policy, len(self._entries), self._size, self._hits, self._misses, self._expired)
+        return CacheStats(
+            self._policy, len(self._entries), self._size, self._hits, self._misses, self._expired, self._ttl
+        )
 
 
-class NoCache:
-    """Keeps nothing: every question goes to the store."""
-
-    def get(self, key: str) -> Scored | None:  # noqa: ARG002 - the protocol's
-        """Give `None`."""
-        return None
-
-    def put(self, key: str, answer: Scored) -> None:
-        """Keep nothing."""
-
-    def discard(self, key: str) -> None:
-        """Forget nothing."""
-
-    def stats(self) -> CacheStats:
-        """Give zeros."""
-        return CacheStats("none", 0, 0, 0, 0, 0)
-
-
-def make_cache(policy: str, size: int, ttl: float | None, clock: Clock) -> Cache:
+def make_cache(policy: str, size: int, ttl: float | None, clock: Clock) -> BoundedCache:
     """Make a cache of at most `size` answers, each at most `ttl` seconds old (`None`: of any age); size 0 is no cache.
 
     Raises `UsageError` for a policy that is not one of `POLICIES`.
     """
+    _check(policy)
+    return BoundedCache(policy, size, ttl, clock)
+
+
+def _check(policy: str) -> None:
     if policy not in POLICIES:
         raise UsageError(f"no cache policy {policy!r}: choose one of {', '.join(POLICIES)}")
-    return BoundedCache(policy, size, ttl, clock) if size else NoCache()

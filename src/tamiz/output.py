@@ -20,7 +20,7 @@ import msgspec
 
 from tamiz.errors import UsageError
 
-__all__ = ["Output", "ResultRow", "check_output", "open_output"]
+__all__ = ["Output", "ResultRow", "check_output", "open_output", "parquet_schema", "pyarrow"]
 
 _KINDS: Final = ("jsonl", "csv", "parquet")
 _GZIP: Final = 31  # zlib's number for a gzip stream with the largest window
@@ -112,7 +112,7 @@ def check_output(path: str | None, *, not_these: Sequence[str] = ()) -> None:
     if path is None or path == "-":
         _standard_output()
     elif _kind_of(path)[0] == "parquet":
-        _pyarrow()
+        pyarrow()
         _check_place(path, not_these)
     else:
         _check_place(path, not_these)
@@ -279,13 +279,11 @@ class _Parquet:
     """Collects rows into row groups of bounded size, in `NAME.part` beside the file until it is whole."""
 
     def __init__(self, path: Path, *, gz: bool) -> None:
-        self._arrow = _pyarrow()
+        self._arrow = pyarrow()
         self._path = path
         self._gz = gz
         self._part = path.with_name(f"{path.name}.part")
-        text, number, count = self._arrow.string(), self._arrow.float64(), self._arrow.int64()
-        types = {"score": number, "latency_ms": number, "attempts": count, "retries": count}
-        self._schema = self._arrow.schema([(name, types.get(name, text)) for name in ResultRow.__struct_fields__])
+        self._schema = parquet_schema(self._arrow)
         self._writer = self._arrow.parquet.ParquetWriter(self._part, self._schema)
         self._rows: list[ResultRow] = []
         self._characters = 0
@@ -329,7 +327,15 @@ class _Parquet:
         self._characters = 0
 
 
-def _pyarrow() -> Any:  # noqa: ANN401 (pyarrow has no types)
+def parquet_schema(arrow: Any) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    """Give the columns of result rows in Parquet."""
+    text, number, count = arrow.string(), arrow.float64(), arrow.int64()
+    types = {"score": number, "latency_ms": number, "attempts": count, "retries": count}
+    return arrow.schema([(name, types.get(name, text)) for name in ResultRow.__struct_fields__])
+
+
+def pyarrow() -> Any:  # noqa: ANN401 (pyarrow has no types)
+    """Give pyarrow. Raises `UsageError` where it is not installed."""
     try:
         importlib.import_module("pyarrow.parquet")
         return importlib.import_module("pyarrow")

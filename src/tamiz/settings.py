@@ -14,7 +14,7 @@ import msgspec
 from tamiz.errors import UsageError
 from tamiz.units import seconds
 
-__all__ = ["SETTINGS_FILE", "Price", "Settings", "load_settings", "without_password"]
+__all__ = ["SETTINGS_FILE", "Price", "Settings", "load_settings", "secrets_in", "without_password"]
 
 SETTINGS_FILE: Final = "tamiz.toml"
 
@@ -39,6 +39,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Answers judged per question."""
     retries: int = 5
     """Failed calls allowed per attempt; refusals for quota do not count."""
+    backoff: float = 0.25
+    """Seconds up to which a failed call waits before the first retry, drawn uniformly; twice as many before each
+    next one."""
+    backoff_cap: float = 60.0
+    """Most seconds that a retry waits."""
     scorer: str = "tfidf"
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
@@ -88,6 +93,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """API keys of the environment: `TENANT:KEY`, with blanks between them."""
     trust_network: bool = False
     """Listen beyond this machine without API keys: whoever reaches the address is trusted."""
+    log: Literal["text", "json"] = "text"
+    """How services and workers log: lines for people, or JSON, one object a line, with requests and outcomes too."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged as JSON; `debug` has each hop of each question."""
+    otlp_endpoint: str | None = None
+    """Where traces go, by OTLP over HTTP; `None`: nowhere."""
     traffic_total: int | None = None
     """Questions that `tamiz traffic` asks; `None`: as many as its duration holds or, without one, 1,000."""
     traffic_duration: float | None = None
@@ -132,6 +143,7 @@ _ALIASES: Final = {
     "KAFKA_BOOTSTRAP_SERVERS": "bus",
     "MONGO_URI": "store",
     "FLINK_PARALLELISM": "flink_parallelism",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "otlp_endpoint",
     "TRAFFIC_TOTAL": "traffic_total",
     "TRAFFIC_DURATION": "traffic_duration",
     "TRAFFIC_ARRIVALS": "traffic_arrivals",
@@ -162,6 +174,8 @@ _DURATIONS: Final = frozenset(
         "give_up_after",
         "cache_ttl",
         "traffic_duration",
+        "backoff",
+        "backoff_cap",
     }
 )
 _LISTS: Final = frozenset({"model", "escalate"})
@@ -172,6 +186,8 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "threshold": (0, 1),
     "attempts": (1, 1000),
     "retries": (0, 1000),
+    "backoff": (0, 86_400),
+    "backoff_cap": (0, 86_400),
     "concurrency": (1, 10_000),
     "timeout": (0.001, 86_400),
     "connect_timeout": (0.001, 86_400),
@@ -288,6 +304,16 @@ def _shown(name: str, value: object) -> str:
     return repr(value)
 
 
+def secrets_in(settings: Settings) -> list[str]:
+    """Give what no log may show."""
+    keys = (part.partition(":")[2] for part in (settings.api_keys or "").split())
+    urls = (*settings.model, *settings.escalate, settings.store or "")
+    users = (user.partition(":")[2] for url in urls for user in _USER.findall(url))
+    kafka = (str(value) for name, value in settings.kafka.items() if _SECRET.search(name))
+    found = (settings.openai_api_key or "", *keys, *(user.removesuffix("@") for user in users), *kafka)
+    return sorted({secret for secret in found if secret}, key=len, reverse=True)
+
+
 _SECRET: Final = re.compile("password|secret|key.pem|oauthbearer|jaas")
 _USER: Final = re.compile(r"(?<=://)[^/@]*@")
 
@@ -299,6 +325,8 @@ def without_password(url: str) -> str:
 
 _WANTED: Final = {
     "unscored": "one of: accept, retry",
+    "log": "one of: text, json",
+    "log_level": "one of: debug, info, warning, error",
     "prices": 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens',
     "kafka": 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"',
     "refusal": "a list of tables, each headed [[refusal]]",

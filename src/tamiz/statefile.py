@@ -315,15 +315,16 @@ def _cannot_open(path: str, error: sqlite3.Error) -> StateError:
     return StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE")
 
 
-def read_only(path: str) -> sqlite3.Connection:
-    """Open a state file for reading, also while another process writes it.
+def read_only(path: str, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open a state file for reading, also while another process writes it; `any_thread` may use it, one at a time.
 
     Raises `StateError` where it does not exist or is not a state file that this version reads.
     """
     if not Path(path).is_file():
         raise StateError(f"there is no state file {path}: run `tamiz run` first, or name it with --state FILE")
     try:
-        db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        uri = f"{Path(path).resolve().as_uri()}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=not any_thread)
     except sqlite3.Error as error:
         raise _cannot_open(path, error) from error
     try:

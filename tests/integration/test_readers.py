@@ -135,8 +135,7 @@ async def test_a_page_holds_what_is_wanted_alone(told: Told) -> None:
         assert found(("exhausted", "failed")) == ["b1", "c1"]
         assert found(("accepted",), min_score=0.9, tenant="ana") == ["a1"]
         assert found(()) == []
-        rows = [row for page in reader.finished(Wanted(outcomes=ALL, tenant="ben")) for row in page]
-        assert [row.message_id for row in rows] == ["b1"]
+        assert found(tenant="ben") == ["b1"]
 
 
 async def test_a_row_tells_the_question_and_its_answer(told: Told) -> None:
@@ -311,3 +310,34 @@ async def test_a_tenants_page_is_found_by_its_index(file: _File) -> None:
     plan = [row[3] for row in file.state.execute(f"EXPLAIN QUERY PLAN SELECT answer {tail}", values)]
     assert "SEARCH questions USING COVERING INDEX of_tenant (tenant=? AND message_id>?)" in plan[0]
     assert not any("TEMP B-TREE" in step for step in plan)
+
+
+async def test_which_submissions_are_known(told: Told) -> None:
+    await _record(told, asked("a"), asked("b"), validated("b"))
+    with told.reader() as reader:
+        assert reader.asked(["a", "b", "c"]) == {"a", "b"}
+        assert reader.asked([]) == set()
+
+
+async def test_what_is_wanted_may_be_of_a_kind_or_have_a_beginning(told: Told) -> None:
+    await _record(
+        told,
+        *(asked(each) for each in ("a1", "a2", "af", "b1")),
+        dead("a1", kind="quota"),
+        dead("a2", kind="fatal"),
+        validated("af"),
+        dead("b1", kind="quota"),
+    )
+    with told.reader() as reader:
+
+        def found(outcomes: tuple[str, ...], after: str = "", **wanted: Any) -> list[str]:
+            return _ids(reader.page(Wanted(outcomes=outcomes, **wanted), after, 10))
+
+        assert found(ALL, prefix="a") == ["a1", "a2", "af"]
+        assert found(ALL, "a1", prefix="a") == ["a2", "af"]
+        assert found(ALL, prefix="c") == []
+        assert found(("failed",)) == ["a1", "a2", "b1"]
+        assert found(("failed",), kind="quota") == ["a1", "b1"]
+        assert found(("failed",), "a1", kind="quota") == ["b1"]
+        assert found(("failed", "accepted"), kind="quota") == ["a1", "b1"]
+        assert found(("failed",), tenant="ana") == []

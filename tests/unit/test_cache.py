@@ -159,3 +159,54 @@ def test_size_zero_is_no_cache(policy: str) -> None:
 def test_an_unknown_policy_is_refused_beside_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"no cache policy 'mru': choose one of lru, fifo, lfu"):
         make_cache("mru", 10, None, ManualClock())
+
+
+@given(
+    st.sampled_from(sorted(POLICIES)), st.sampled_from(sorted(POLICIES)), STEPS, st.integers(0, 4), st.integers(0, 6)
+)
+def test_a_switch_keeps_what_would_have_gone_last(
+    before: str, after: str, steps: list[tuple[str, str]], size: int, other: int
+) -> None:
+    cache = BoundedCache(before, size, None, ManualClock())
+    for step, key in steps:
+        if step == "get":
+            cache.get(key)
+        elif step == "put":
+            cache.put(key, scored(text=key))
+    order = list(cache._entries.keys()) if size else []
+    counted = cache.stats()
+    cache.switch(after, other, 5.0)
+    assert held(cache) == set(order[max(len(order) - other, 0) :])
+    assert cache.stats() == CacheStats(after, min(other, len(order)), other, counted.hits, counted.misses, 0, 5.0)
+    cache.put("new", scored())
+    assert cache.stats().size <= other
+
+
+def test_what_a_switch_keeps_is_as_old_as_it_was() -> None:
+    clock = ManualClock()
+    cache = make_cache("lru", 2, 10.0, clock)
+    cache.put("a", scored())
+    clock.move(6)
+    cache.switch("lfu", 2, 8.0)
+    clock.move(1)
+    assert cache.get("a") is not None
+    clock.move(1)
+    assert cache.get("a") is None
+
+
+def test_a_switch_to_an_unknown_policy_changes_nothing() -> None:
+    cache = make_cache("lru", 2, None, ManualClock())
+    cache.put("a", scored())
+    with pytest.raises(UsageError, match="mru"):
+        cache.switch("mru", 1, None)
+    assert cache.stats().policy == "lru"
+    assert cache.get("a") is not None
+
+
+def test_a_cleared_cache_is_empty() -> None:
+    cache = make_cache("lfu", 5, None, ManualClock())
+    cache.put("a", scored())
+    cache.put("b", scored())
+    assert cache.clear() == 2
+    assert cache.get("a") is None
+    assert cache.clear() == 0

@@ -24,6 +24,8 @@ def old(tmp_path: Path) -> str:
             at_once(answers.record(event))
         state.commit()
     with sqlite3.connect(path) as db:
+        for index in ("finished", "of_tenant"):
+            db.execute(f"DROP INDEX {index}")
         for table, column in (
             ("questions", "tenant"),
             ("questions", "terms"),
@@ -31,7 +33,6 @@ def old(tmp_path: Path) -> str:
             ("outcomes", "completion"),
         ):
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        db.execute("DROP INDEX finished")
         db.execute("PRAGMA user_version = 1")
     db.close()
     return path

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
     "traffic": ("tamiz.cli.traffic", "Ask a dataset's questions by popularity and arrival process."),
     "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
+    "experiment": ("tamiz.cli.experiment", "Measure a grid of settings, and report on it."),
+    "vocabulary": ("tamiz.cli.vocabulary", "Contrast the words of human and of model answers."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
@@ -38,6 +40,8 @@ _EXTRAS: Final = {
     "uvicorn": "serve",
     "httptools": "serve",
     "prometheus_client": "serve",
+    "opentelemetry": "telemetry",
+    "pyarrow": "lab",
 }
 """Packages that only an extra brings; others say so where they are used."""
 

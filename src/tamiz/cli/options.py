@@ -21,6 +21,11 @@ _SERVING: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ),
     ("--port", {"metavar": "N", "help": "The port.  [default: 8000; of a worker that of its service]"}),
     ("--queue", {"metavar": "N", "help": "Most questions open at once.  [default: 1000]"}),
+    ("--log", {"metavar": "text|json", "help": "How to log, on stderr.  [default: text]"}),
+    (
+        "--log-level",
+        {"metavar": "LEVEL", "help": "The least that is logged as JSON: debug, info, warning, error.  [default: info]"},
+    ),
 )
 _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--model", {"multiple": True, "metavar": "URL", "help": "The model; more than once for failover, in order."}),

@@ -15,6 +15,7 @@ from tamiz.cli.render import summary_json, summary_text
 from tamiz.errors import UsageError
 from tamiz.hosts.batch import Batch, Report, Summary, run_batch
 from tamiz.statefile import StateFile
+from tamiz.telemetry.telling import traced
 
 __all__ = ["run"]
 
@@ -62,8 +63,8 @@ def run(  # noqa: PLR0917 - click passes flags by name
 
             summary = follow_batch(batch, watch, _say if not quiet else _nothing, resubmit=resubmit)
         else:
-            with StateFile(settings.state) as state:
-                summary = run_batch(batch, state, watch)
+            with traced(settings, batch.clock) as spans, StateFile(settings.state) as state:
+                summary = run_batch(batch, state, watch, spans)
     if as_json:
         click.echo(json.dumps(summary_json(summary, place.name, out)))
     if not quiet:

@@ -6,7 +6,9 @@ import click
 
 from tamiz.cli.options import serving_options, settings_of, with_settings
 from tamiz.cli.shared import debug_option
+from tamiz.clock import SystemClock
 from tamiz.settings import load_settings
+from tamiz.telemetry.telling import telling
 
 __all__ = ["keys", "serve"]
 
@@ -29,11 +31,13 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - click passes flags by name
     if settings.bus is not None and not flags["state"]:
         from tamiz.http.serve_cluster import serve_cluster  # noqa: PLC0415 - only with the extras
 
-        serve_cluster(settings, _say)
+        with telling(settings, SystemClock()) as told:
+            serve_cluster(settings, told)
         return
     from tamiz.http.serve import serve as run  # noqa: PLC0415 - only with the extra
 
-    run(settings, _say)
+    with telling(settings, SystemClock()) as told:
+        run(settings, told)
 
 
 @click.group(short_help="Make or revoke API keys.")

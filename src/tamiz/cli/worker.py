@@ -7,6 +7,7 @@ import click
 from tamiz.cli.options import cluster_options, serving_options, settings_of, with_settings
 from tamiz.cli.shared import debug_option, json_option, say_json, table
 from tamiz.errors import UsageError
+from tamiz.telemetry.telling import telling
 
 __all__ = ["topics", "worker"]
 
@@ -37,16 +38,17 @@ def worker(stages: tuple[str, ...], http: bool, **flags: Any) -> None:  # noqa: 
     from tamiz.hosts.staff import SERVING_ALONE, Staff, run_staff  # noqa: PLC0415 - only with the extras of a cluster
 
     settings = settings_of(flags)
-    if not http:
-        if idle := [name for name in stages if name in SERVING_ALONE]:
-            raise UsageError(f"{' and '.join(idle)}: all that it does comes by HTTP; say --http")
-        run_staff(Staff.prepare(settings, stages), _say)
-        return
-    from tamiz.http.beside import Services  # noqa: PLC0415 - only with the extra
-
+    if not http and (idle := [name for name in stages if name in SERVING_ALONE]):
+        raise UsageError(f"{' and '.join(idle)}: all that it does comes by HTTP; say --http")
     staff = Staff.prepare(settings, stages)
-    Services.check(settings, stages)
-    run_staff(staff, _say, lambda parts: Services(parts, _say))
+    beside = None
+    if http:
+        from tamiz.http.beside import Services  # noqa: PLC0415 - only with the extra
+
+        Services.check(settings, stages)
+        beside = Services
+    with telling(settings, staff.clock) as told:
+        run_staff(staff, told, beside)
 
 
 @click.group(short_help="Make or list the topics of a Kafka cluster.")

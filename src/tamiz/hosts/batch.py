@@ -33,6 +33,7 @@ from tamiz.scoring import Scorer, make_scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["Batch", "Report", "Summary", "agree_on_settings", "output_of", "run_batch"]
 
@@ -118,7 +119,12 @@ class Batch(msgspec.Struct, kw_only=True):
         return islice(chain.from_iterable(self.datasets), self.settings.limit)
 
 
-def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None = None) -> Summary:
+def run_batch(
+    batch: Batch,
+    state: StateFile,
+    watch: Callable[[Report], None] | None = None,
+    observer: Observer | None = None,
+) -> Summary:
     """Run to the end, a budget or an interrupt; `watch` is called a few times a second.
 
     Raises `TamizError` where the run cannot go on; what was done is kept and the same call goes on from there.
@@ -126,10 +132,12 @@ def run_batch(batch: Batch, state: StateFile, watch: Callable[[Report], None] | 
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(batch, state, watch))
+        return runner.run(_run(batch, state, watch, observer))
 
 
-async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] | None) -> Summary:
+async def _run(
+    batch: Batch, state: StateFile, watch: Callable[[Report], None] | None, observer: Observer | None
+) -> Summary:
     settings, clock, fleet = batch.settings, batch.clock, batch.fleet
     if fleet is None:
         raise UsageError("this run was prepared for a cluster")
@@ -169,6 +177,7 @@ async def _run(batch: Batch, state: StateFile, watch: Callable[[Report], None] |
             spending=spending,
             clock=clock,
             listener=results,
+            observer=observer,
         )
         feed = RowFeed(
             batch.rows(),

@@ -67,6 +67,7 @@ class Queue:
         self._clock = clock
         self._open: dict[str, None] = {}
         self._waiting: dict[str, list[asyncio.Future[Terminal]]] = {}
+        self._freed = asyncio.Event()
         self._ended: deque[tuple[float, int]] = deque()
 
     def __len__(self) -> int:
@@ -82,6 +83,7 @@ class Queue:
     def leave(self, message_id: str) -> None:
         """Give the place back, of a question that was not taken in after all."""
         self._open.pop(message_id, None)
+        self._freed.set()
 
     def some(self, limit: int) -> list[str]:
         """Give up to `limit` open questions; each has its turn before any comes again."""
@@ -90,6 +92,12 @@ class Queue:
             del self._open[message_id]
             self._open[message_id] = None
         return some
+
+    async def room(self, share: float) -> None:
+        """Wait until less than this share of the places is taken, or one where that is none."""
+        while len(self._open) >= max(self.limit * share, 1):
+            self._freed.clear()
+            await self._freed.wait()
 
     def waited_for(self) -> list[str]:
         """Give the questions that somebody waits for."""
@@ -111,6 +119,7 @@ class Queue:
         for message_id in message_ids:
             count += message_id in self._open
             self._open.pop(message_id, None)
+        self._freed.set()
         now = self._clock.monotonic()
         self._ended.append((now, count))
         while self._ended and self._ended[0][0] < now - _RECENT:

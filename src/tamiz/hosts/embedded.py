@@ -24,6 +24,7 @@ from tamiz.hosts.spending import Spending
 from tamiz.messages import DeadLetter, Event, LlmError, LlmRequest, LlmResponse, QuestionAsked, ValidatedResponse
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Deferrals, Endpoints
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["EmbeddedHost"]
 
@@ -56,6 +57,7 @@ class EmbeddedHost:
         spending: Spending,
         clock: Clock,
         listener: Listener,
+        observer: Observer | None = None,
     ) -> None:
         self.counters = Counters()
         self.budget_spent = False
@@ -70,6 +72,7 @@ class EmbeddedHost:
         self._spending = spending
         self._clock = clock
         self._commits = Commits(state, clock, listener)
+        self._observer = observer
         self._wake = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
         self._short_of_room = False  # whether that kept calls from being started
@@ -92,6 +95,11 @@ class EmbeddedHost:
         """When the next deferred event is due, in seconds since the epoch."""
         return self._next_due
 
+    def waiting(self) -> dict[str, int]:
+        """Give how many events each stage has still to take up."""
+        found = {name: self._bus.waiting(name) for name in self._stages}
+        return {**found, "generate": found["generate"] + len(self._held)}
+
     def stop(self, *, grace: bool) -> None:
         """Ask the host to stop: no new questions and no new calls.
 
@@ -107,6 +115,8 @@ class EmbeddedHost:
         Raises `StateError` where the state file takes nothing more.
         """
         await self._carry_out(effects)
+        if self._observer is not None:
+            self._observer.hop("desk", None, effects, 0.0)
         self._wake.set()
 
     async def run(self, feed: Feed) -> None:
@@ -164,8 +174,9 @@ class EmbeddedHost:
             delivery = self._receive()
             if delivery is None:
                 return False
+            began = 0.0 if self._observer is None else self._clock.monotonic()
             try:
-                await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event))
+                await self._apply(delivery, await self._stages[delivery.group].handle(delivery.event), began)
             except BaseException:
                 # the stage may have claimed or released already: only the whole transaction can be taken back
                 self._state.abandon()
@@ -179,9 +190,11 @@ class EmbeddedHost:
                 return delivery
         return None
 
-    async def _apply(self, delivery: Delivery, effects: Effects) -> None:
+    async def _apply(self, delivery: Delivery, effects: Effects, began: float) -> None:
         self._bus.acknowledge(delivery)
         await self._carry_out(effects)
+        if self._observer is not None:
+            self._observer.hop(delivery.group, delivery.event, effects, self._clock.monotonic() - began)
 
     async def _carry_out(self, effects: Effects) -> None:
         try:
@@ -226,7 +239,7 @@ class EmbeddedHost:
             if call is None:
                 self._held.append(delivery)
             elif isinstance(call, Effects):
-                await self._apply(delivery, call)
+                await self._apply(delivery, call, self._clock.monotonic())
             else:
                 ready.append((delivery, call, tokens))
         if ready and self._spending.limited:
@@ -270,12 +283,13 @@ class EmbeddedHost:
         return more and self._commits.calls > 0 and self._free_slots() <= 0
 
     async def _call(self, delivery: Delivery, call: Callable[[], Awaitable[Effects]], reserved: int | None) -> None:
+        began = self._clock.monotonic()
         try:
             effects = await call()
             for event in effects.emit:
                 self._settle(event, reserved)
             self._commits.calls += 1
-            await self._apply(delivery, effects)
+            await self._apply(delivery, effects, began)
             self.counters.finished_late += self._stopping
         except ModelRefused as refused:
             self._spending.release(reserved)  # whoever is refused is charged nothing

@@ -11,7 +11,7 @@ from tamiz.clock import Clock
 from tamiz.datasets import BadRow, Row
 from tamiz.effects import Effects
 from tamiz.hosts.spool import Spool
-from tamiz.identity import cache_key, message_id
+from tamiz.identity import cache_key, message_id, trace_of
 from tamiz.messages import DeadLetter, Event, QuestionAsked
 
 __all__ = ["BAD_ROW", "RowFeed"]
@@ -103,7 +103,7 @@ class RowFeed:
     def _ask(self, submission: str, row: Row) -> QuestionAsked:
         return QuestionAsked(
             message_id=submission,
-            trace_id=submission,
+            trace_id=trace_of(submission),
             question_id=row.id,
             title=row.title,
             content=row.content,

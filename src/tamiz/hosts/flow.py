@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from tamiz.cache import Cache, make_cache
+from tamiz.cache import BoundedCache, make_cache
 from tamiz.clock import Clock
 from tamiz.effects import Stage
 from tamiz.models.fleet import Fleet
@@ -30,7 +30,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
     stages: dict[str, Stage]
     policy: Policy
-    cache: Cache | None = None
+    cache: BoundedCache | None = None
     intake: Intake | None = None
     generate: Generate | None = None
     judge: Judge | None = None
@@ -61,7 +61,8 @@ def make_flow(
         parts["generate"] = generate
     if "retry" in names:
         draw = jitter or random.Random().random  # noqa: S311 - jitter
-        parts["retry"] = Retry(retries=settings.retries, fleet=fleet, clock=clock, random=draw, backoff=Backoff())
+        backoff = Backoff(base=settings.backoff, cap=settings.backoff_cap)
+        parts["retry"] = Retry(retries=settings.retries, fleet=fleet, clock=clock, random=draw, backoff=backoff)
     if "judge" in names:
         parts["judge"] = judge = Judge(scorer, policy)
     if "persist" in names:

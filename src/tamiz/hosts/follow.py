@@ -39,6 +39,8 @@ _LOOK_AHEAD = 16
 _SETTINGS = 12
 """Digits of an id that all rows of one run share."""
 _LOOK_EVERY = 0.1
+_STARTING = 10.0
+"""Seconds that a worker which was started at the same moment gets to tell its settings."""
 _LATE = 3.0
 """Seconds that the record of a failed call may come later than its question's outcome."""
 _PROGRESS_EVERY = 2.0
@@ -116,7 +118,7 @@ async def _cluster(
 async def _agreed(batch: Batch, store: MongoStore, say: Callable[[str], None]) -> Shape:
     """Give the settings that shape the outcomes: the cluster's, which the given ones must not contradict."""
     own = batch.shape
-    text = await store.results.meta(SHAPE)
+    text = await _told(store, 0 if batch.settings.model else _STARTING)
     if text is None:
         if not batch.settings.model:
             raise UsageError(
@@ -136,6 +138,15 @@ async def _agreed(batch: Batch, store: MongoStore, say: Callable[[str], None]) -
             "with them"
         )
     return theirs
+
+
+async def _told(store: MongoStore, within: float) -> str | None:
+    """Give the settings that the intake workers have; where none was there yet, one that has just been started may."""
+    for _ in range(int(within / _LOOK_EVERY)):
+        if (text := await store.results.meta(SHAPE)) is not None:
+            return text
+        await asyncio.sleep(_LOOK_EVERY)
+    return await store.results.meta(SHAPE)
 
 
 class _Unended:

@@ -8,6 +8,7 @@ import msgspec
 
 from tamiz.cache import Cache, make_cache
 from tamiz.clock import Clock
+from tamiz.effects import Effects
 from tamiz.errors import BusError, StateError
 from tamiz.hosts.desk import Queue, Stopping
 from tamiz.hosts.shape import Shape
@@ -17,6 +18,7 @@ from tamiz.policy import Policy
 from tamiz.settings import Settings
 from tamiz.stages.intake import Intake
 from tamiz.store.mongo import MongoStore
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["Publisher", "RemoteDesk"]
 
@@ -57,7 +59,14 @@ class RemoteDesk:
     """
 
     def __init__(
-        self, bus: Publisher, store: MongoStore, *, settings: Settings, clock: Clock, cache: Cache | None = None
+        self,
+        bus: Publisher,
+        store: MongoStore,
+        *,
+        settings: Settings,
+        clock: Clock,
+        cache: Cache | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """`store` has to have some patience, and an end of it: whoever asks waits meanwhile."""
         if cache is None:
@@ -68,6 +77,7 @@ class RemoteDesk:
         self._bus = bus
         self._store = store
         self._clock = clock
+        self._observer = observer
         self._intake = Intake(cache, store.answers, store.claims, policy)
         self._shape: Shape | None = None
         self._asked_at = -_SHAPE_EVERY
@@ -110,12 +120,13 @@ class RemoteDesk:
             self.queue.leave(asked.message_id)
             raise
         self._wake.set()
+        self._observe(asked)
         with contextlib.suppress(StateError):  # it is on its way all the same
             await self._store.answers.record(asked)
 
     async def record(self, asked: QuestionAsked, outcome: ValidatedResponse) -> None:
         """See `Desk.record`."""
-        del asked  # the outcome has the question whole
+        self._observe(asked, outcome)
         task = asyncio.create_task(self._record(outcome))
         self._records.add(task)
         task.add_done_callback(self._records.discard)
@@ -138,6 +149,10 @@ class RemoteDesk:
     async def close(self) -> None:
         """Have all recorded that is to be."""
         await asyncio.gather(*self._records)
+
+    def _observe(self, *recorded: Event) -> None:
+        if self._observer is not None:
+            self._observer.hop("desk", None, Effects(record=recorded), 0.0)
 
     async def _record(self, outcome: ValidatedResponse) -> None:
         with contextlib.suppress(StateError):

@@ -28,6 +28,7 @@ from tamiz.statefile import StateFile
 from tamiz.store.lives import Replayed
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 from tamiz.store.sqlite.replay import put_back
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["EmbeddedService", "Service"]
 
@@ -66,7 +67,7 @@ class EmbeddedService:
     Raises `UsageError` where the state file has open questions that were asked under other settings.
     """
 
-    def __init__(self, service: Service, state: StateFile) -> None:
+    def __init__(self, service: Service, state: StateFile, observer: Observer | None = None) -> None:
         settings, clock = service.settings, service.clock
         shape = service.shape
         agree_on_settings(state, shape.settings)
@@ -105,6 +106,7 @@ class EmbeddedService:
             spending=Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens)),
             clock=clock,
             listener=self,
+            observer=observer,
         )
         self._durable: dict[str, asyncio.Future[None]] = {}
         self._stopping = False
@@ -128,6 +130,12 @@ class EmbeddedService:
         """Take nothing more in; see `EmbeddedHost.stop`."""
         self._stopping = True
         self.host.stop(grace=grace)
+
+    async def waiting(self) -> dict[str, int]:
+        """Give how many questions wait in the state file, by what they wait for."""
+        counted = {"deferred": "deferrals", "parked": "parked"}
+        found = {what: self._state.execute(f"SELECT count(*) FROM {table}") for what, table in counted.items()}  # noqa: S608 - constants
+        return {what: rows.fetchone()[0] for what, rows in found.items()}
 
     @property
     def broken(self) -> bool:

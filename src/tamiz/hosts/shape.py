@@ -20,6 +20,8 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     """The digest of what shapes an answer: it is part of every question's identity."""
     settings: dict[str, str | int | float | None]
     """All of them, by name."""
+    digest: str
+    """The first 12 digits of the ids of all submissions under these settings."""
 
     @classmethod
     def of(cls, settings: Settings, template: PromptTemplate) -> Self:
@@ -46,12 +48,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             "scorer": settings.scorer,
             "unscored": settings.unscored,
         }
-        return cls(asked_how=asked_how, settings=shape)
-
-    @property
-    def digest(self) -> str:
-        """The first 12 digits of the ids of all submissions under these settings."""
-        return digest(self.asked_how, json.dumps(self.settings))[:12]
+        return cls(asked_how=asked_how, settings=shape, digest=digest(asked_how, json.dumps(shape))[:12])
 
 
 def differing(there: Mapping[str, object], here: Mapping[str, object], then: str, now: str) -> str:

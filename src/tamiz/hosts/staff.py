@@ -24,6 +24,8 @@ from tamiz.prompt import PromptTemplate, read_template
 from tamiz.scoring import Scorer, make_scorer
 from tamiz.settings import Settings, without_password
 from tamiz.store.mongo import MongoStore
+from tamiz.telemetry.observer import Observer
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["SERVING_ALONE", "SHAPE", "Beside", "Parts", "Staff", "cluster_of", "run_staff"]
 
@@ -92,6 +94,11 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 class Beside(Protocol):
     """What a process does beside its stages' work."""
 
+    @property
+    def observer(self) -> Observer | None:
+        """Who wants to know of hops, whoever else does included."""
+        ...
+
     async def start(self) -> None:
         """Begin, before anything is connected to."""
         ...
@@ -119,7 +126,11 @@ def cluster_of(settings: Settings) -> tuple[KafkaAddress, str]:
     return address, settings.store
 
 
-def run_staff(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts], Beside] | None = None) -> int:
+def run_staff(
+    staff: Staff,
+    told: Telling,
+    beside: Callable[[Parts, Telling], Beside] | None = None,
+) -> int:
     """Work until SIGTERM or Ctrl-C; give the number of model calls that were made.
 
     Raises `TamizError` where the worker cannot go on; nothing is lost by it.
@@ -130,11 +141,11 @@ def run_staff(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts]
     gc.freeze()
     gc.set_threshold(_BETWEEN_COLLECTIONS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(staff, say, beside))
+        return runner.run(_run(staff, told, beside))
 
 
-async def _run(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts], Beside] | None) -> int:
-    settings = staff.settings
+async def _run(staff: Staff, told: Telling, beside: Callable[[Parts, Telling], Beside] | None) -> int:
+    settings, say = staff.settings, told.say
     with signals() as stop:
         store = MongoStore(staff.store, staff.clock, patience=None, say=say)
         flow = make_flow(
@@ -155,6 +166,7 @@ async def _run(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts
             say=say,
             windows={"generate": _AHEAD * settings.concurrency},
         )
+        also = None if beside is None else beside(Parts(staff=staff, flow=flow, bus=bus), told)
         worker = Worker(
             bus=bus,
             store=store,
@@ -163,8 +175,8 @@ async def _run(staff: Staff, say: Callable[[str], None], beside: Callable[[Parts
             fleet=staff.fleet,
             concurrency=settings.concurrency,
             clock=staff.clock,
+            observer=told.observer if also is None else also.observer,
         )
-        also = None if beside is None else beside(Parts(staff=staff, flow=flow, bus=bus))
         try:
             if also is not None:
                 await also.start()

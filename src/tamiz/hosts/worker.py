@@ -20,6 +20,7 @@ from tamiz.hosts.seams import Calling
 from tamiz.messages import Event
 from tamiz.models.fleet import Fleet
 from tamiz.store.base import Answers, Deferrals, Endpoints
+from tamiz.telemetry.observer import Observer
 
 __all__ = ["ClusterStore", "Worker"]
 
@@ -81,6 +82,7 @@ class Worker:
         fleet: Fleet | None,
         concurrency: int,
         clock: Clock,
+        observer: Observer | None = None,
     ) -> None:
         """Take the stages by name; `calling` is the one named `generate`, where it is among them."""
         self.calls = 0
@@ -94,6 +96,7 @@ class Worker:
         self._fleet = fleet
         self._concurrency = concurrency
         self._clock = clock
+        self._observer = observer
         # of each stage its own: what one has done another one may still have to
         self._once = {name: Once() for name in stages if name in _ONCE}
         self._held: deque[KafkaDelivery] = deque()
@@ -161,6 +164,7 @@ class Worker:
     async def _handle(self, stage: Stage, batch: Sequence[KafkaDelivery], free: asyncio.Semaphore) -> None:
         once = self._once.get(batch[0].group)
         new = batch if once is None else [delivery for delivery in batch if delivery.event not in once]
+        began = self._clock.monotonic()
         if batch[0].group == "intake":  # it alone asks the store, for all of them together; the others never wait
             effects = await asyncio.gather(*(stage.handle(delivery.event) for delivery in new))
         else:
@@ -170,6 +174,7 @@ class Worker:
                 if not number % _TURN:
                     await asyncio.sleep(0)
         await self._apply(effects)
+        self._observe(new, effects, began)
         if once is not None:
             for delivery in new:
                 once.add(delivery.event)
@@ -194,6 +199,13 @@ class Worker:
             if any(each.defer for each in effects):
                 self._deferred.set()
         await self._bus.publish(emitted)
+
+    def _observe(self, deliveries: Sequence[KafkaDelivery], effects: Sequence[Effects], began: float) -> None:
+        """Tell of the hops; those of a batch took as long as the batch."""
+        if self._observer is not None:
+            seconds = self._clock.monotonic() - began
+            for delivery, each in zip(deliveries, effects, strict=True):
+                self._observer.hop(delivery.group, delivery.event, each, seconds)
 
     async def _make_calls(self, calling: Calling) -> None:
         async with asyncio.TaskGroup() as calls:
@@ -241,6 +253,7 @@ class Worker:
             return
 
     async def _call(self, delivery: KafkaDelivery, call: Callable[[], Awaitable[Effects]] | Effects) -> None:
+        began = self._clock.monotonic()
         try:
             if isinstance(call, Effects):
                 effects = call
@@ -257,6 +270,7 @@ class Worker:
             self._bus.nudge(delivery.group)
         self._answered += 1
         await self._apply([effects])
+        self._observe([delivery], [effects], began)
         if effects.emit:
             self._once["generate"].add(delivery.event)
         self._bus.acknowledge(delivery)

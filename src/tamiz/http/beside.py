@@ -1,7 +1,7 @@
 """The services of a worker: each on its port, beside the work on its stages."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from tamiz.errors import UsageError
@@ -12,6 +12,7 @@ from tamiz.http.keys import Keys
 from tamiz.http.serve import keys_of
 from tamiz.http.server import Server, is_local
 from tamiz.settings import Settings
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["Services", "ports_of"]
 
@@ -54,10 +55,10 @@ class Services:
         """Check all that can be checked before anything is connected to."""
         return ports_of(stages, settings.port), keys_of(settings)
 
-    def __init__(self, parts: Parts, say: Callable[[str], None]) -> None:
+    def __init__(self, parts: Parts, told: Telling) -> None:
         staff, settings = parts.staff, parts.staff.settings
         ports, keys = self.check(settings, staff.stages)
-        self._say = say
+        self._say = told.say
         self._host = settings.host
         self._cluster = Cluster(
             settings,
@@ -65,10 +66,11 @@ class Services:
             staff.store,
             bus=parts.bus,
             clock=staff.clock,
-            say=say,
+            told=told,
             cache=parts.flow.cache,
             fleet=staff.fleet,
         )
+        self.observer = self._cluster.observer
         local = is_local(settings.host)
         self._servers = {
             name: Server(make_app(self._cluster.context, _there(services), keys=keys, local=local), settings.host, port)

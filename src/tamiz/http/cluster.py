@@ -8,13 +8,14 @@ from typing import Final, Generic, TypeVar
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import KafkaBus
 from tamiz.bus.topics import Topics
-from tamiz.cache import Cache
+from tamiz.cache import BoundedCache
 from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
 from tamiz.hosts.remote import RemoteDesk
 from tamiz.http.context import Context
 from tamiz.http.health import models_of
+from tamiz.http.metrics import Metrics
 from tamiz.messages import READ_BY
 from tamiz.models.fleet import Fleet
 from tamiz.scoring import make_scorer
@@ -24,6 +25,8 @@ from tamiz.store.lives import Replayed
 from tamiz.store.mongo import MongoStore
 from tamiz.store.mongo.reader import MongoReader
 from tamiz.store.mongo.replay import replay
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["Cluster"]
 
@@ -49,12 +52,15 @@ class Cluster:
         *,
         bus: KafkaBus,
         clock: Clock,
-        say: Callable[[str], None],
-        cache: Cache | None = None,
+        told: Telling,
+        cache: BoundedCache | None = None,
         fleet: Fleet | None = None,
     ) -> None:
-        self.store = MongoStore(store, clock, patience=_PATIENCE, say=say)
-        self.desk = RemoteDesk(bus, self.store, settings=settings, clock=clock, cache=cache)
+        metrics = Metrics(clock)
+        self.observer = several(told.observer, metrics)
+        """Who wants to know of hops."""
+        self.store = MongoStore(store, clock, patience=_PATIENCE, say=told.say)
+        self.desk = RemoteDesk(bus, self.store, settings=settings, clock=clock, cache=cache, observer=self.observer)
         self._url = store
         self._bus = bus
         self._topics = Topics(address, settings.kafka)
@@ -66,12 +72,16 @@ class Cluster:
         self._store_state = Looked(self._look_at_store, clock)
         self.lag = Looked(self._look_at_lag, clock)
         """By stage and topic, the records that it has not finished."""
+        metrics.desk, metrics.cache, metrics.fleet = self.desk, cache, fleet
+        metrics.waiting, metrics.lag = Looked(self._look_at_waiting, clock), self.lag
         self.context = Context(
             settings=settings,
             clock=clock,
             shape=lambda: self.desk.shape,
             reader=self._reading,
             ready=self._ready,
+            metrics=metrics,
+            spans=told.spans,
             scorer=make_scorer,
             policy=lambda: self.desk.policy,
             desk=self.desk,
@@ -133,6 +143,11 @@ class Cluster:
         except TamizError as error:
             return str(error)
         return None
+
+    async def _look_at_waiting(self) -> dict[str, int]:
+        run, database = self.store.connection.run, self.store.connection.database
+        counted = {"deferred": database.deferrals, "parked": database.parked}
+        return {name: await run(rows.estimated_document_count) for name, rows in counted.items()}
 
     async def _look_at_lag(self) -> dict[str, dict[str, int]]:
         return await asyncio.to_thread(self._topics.lag, READ_BY)

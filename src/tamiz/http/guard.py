@@ -4,14 +4,16 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tamiz.http.current import REQUEST
 from tamiz.http.keys import LOCAL, Caller, Keys
 from tamiz.http.problems import Problem, body_of, type_of
 
-__all__ = ["ASGI", "BODY_CAP", "Guard", "Receive", "Scope", "Send", "refuse"]
+__all__ = ["ASGI", "BODY_CAP", "COOKIE", "WATCHED", "Guard", "Receive", "Scope", "Send", "refuse"]
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -20,13 +22,15 @@ ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY_CAP: Final = 1024 * 1024
 """Most bytes of a request's body, but for those that are streamed."""
+COOKIE: Final = "tamiz"
+"""The cookie that stands for an API key in a browser."""
 _BODY_WITHIN: Final = 30.0
 """Seconds until a body must be there; of a streamed one each part."""
 _READ_WITHIN: Final = 60.0
 """Seconds until a client must have taken what it is sent."""
 _AT_ONCE: Final = 4096
 """Requests at once."""
-_OPEN: Final = frozenset({"/health", "/ready", "/metrics"})
+WATCHED: Final = frozenset({"/health", "/ready", "/metrics"})
 """What is told to whoever asks: monitors have no key."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
@@ -45,7 +49,8 @@ class Guard:
     Where `keys` are asked for, each request names one (`Authorization: Bearer KEY`, `x-api-key`, or the cookie that the
     page sets). Where none are, the service is this machine's own, and a request that a web page of elsewhere has a
     browser make is refused: by its `Host`, its `Origin` and `Sec-Fetch-Site`. `streamed` are the beginnings of paths
-    whose bodies are read as they come, and may be of any size; `public` are paths that need no key.
+    whose bodies are read as they come, and may be of any size; `public` are paths that need no key; one that
+    ends in a slash stands for all below it.
     """
 
     def __init__(
@@ -64,7 +69,8 @@ class Guard:
         self._keys = keys
         self._local = local
         self._streamed = streamed
-        self._public = _OPEN | public
+        self._public = WATCHED | public
+        self._below = tuple(path for path in public if path.endswith("/") and path != "/")
         self._sessions = sessions
         self._log = log
 
@@ -76,6 +82,8 @@ class Guard:
                 return
             await self._app(scope, receive, send)
             return
+        REQUEST.set(scope)
+        scope.setdefault("state", {})
         started = time.monotonic()
         status = 499  # until an answer has begun: the client is gone
 
@@ -110,7 +118,7 @@ class Guard:
             self._crowded()
             self._same_site(scope, headers)
             caller = self._caller(scope, headers)
-            scope.setdefault("state", {})["caller"] = caller
+            scope["state"]["caller"] = caller
             taken = self._taking(scope, receive, headers)
         except Problem as problem:
             await refuse(send, problem, scope["path"])
@@ -131,15 +139,18 @@ class Guard:
         kind, _, key = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         given = key.strip() if kind.lower() == "bearer" else headers.get(b"x-api-key", b"").decode("latin-1")
         caller = self._keys.caller(given) if given else self._session(headers)
-        if caller is None and scope["path"] not in self._public:
+        if caller is None and not self._is_public(scope["path"]):
             what = "this API key is not known" if given else "an API key is asked for: Authorization: Bearer KEY"
             raise Problem(HTTPStatus.UNAUTHORIZED, what, code="invalid_api_key")
         return caller
 
+    def _is_public(self, path: str) -> bool:
+        return path in self._public or (bool(self._below) and path.startswith(self._below))
+
     def _session(self, headers: dict[bytes, bytes]) -> Caller | None:
         for part in headers.get(b"cookie", b"").decode("latin-1").split(";"):
             name, _, value = part.strip().partition("=")
-            if name == "tamiz" and (caller := self._sessions(value)) is not None:
+            if name == COOKIE and (caller := self._sessions(value)) is not None:
                 return caller
         return None
 
@@ -214,6 +225,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
+@lru_cache(1000)
 def _is_local(host: str) -> bool:
     name = (urlsplit(f"//{host}").hostname or "").lower() if host else ""
     if name in _NAMES or name.endswith(".localhost"):

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from litestar import Controller, Response, get
 
 from tamiz.http.context import Context
+from tamiz.http.metrics import CONTENT
 from tamiz.models.fleet import Fleet
 
 __all__ = ["Health", "models_of"]
@@ -30,6 +31,11 @@ class Health(Controller):
             "dependencies": {name: why or "ok" for name, why in found.items()},
         }
         return Response(told, status_code=HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK)
+
+    @get("/metrics", summary="What it has done so far, for Prometheus", media_type=CONTENT)
+    async def metrics(self, context: Context) -> Response[bytes]:
+        """Give the metrics of this process in Prometheus's text format."""
+        return Response(await context.metrics.text(), media_type=CONTENT)
 
 
 def models_of(fleet: Fleet) -> dict[str, str | None]:

@@ -1,6 +1,5 @@
 """What became of a question, as the services tell it."""
 
-import asyncio
 from http import HTTPStatus
 
 import msgspec
@@ -66,13 +65,8 @@ async def life_of(context: Context, message_id: str, caller: Caller) -> Told:
 
     Raises `Problem` 404 where there is none.
     """
-
-    def read() -> Life:
-        with context.reader() as reader:
-            return reader.life(message_id)
-
     try:
-        life = await asyncio.to_thread(read)
+        life = await context.look(lambda reader: reader.life(message_id))
     except StateError as error:
         if message_id not in str(error):
             raise

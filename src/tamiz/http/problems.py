@@ -3,6 +3,7 @@
 Under `/v1/` they have the shape of OpenAI's, which is what clients there understand.
 """
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,6 +19,7 @@ __all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of", "type_of"]
 
 PROBLEM: Final = "application/problem+json"
 
+_log: Final = logging.getLogger("tamiz.http")
 _OPENAI: Final = "/v1/"
 _TYPES: Final = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -129,6 +131,8 @@ def _wrong(error: ValidationException) -> tuple[str | None, str]:
 
 def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     problem, path = as_problem(error), request.scope["path"]
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("a request failed", exc_info=error)
     return Response(
         body_of(problem, path), status_code=problem.status, media_type=type_of(path), headers=problem.headers
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 from tamiz.bus.kafka import KafkaBus
 from tamiz.clock import Clock, SystemClock
@@ -17,13 +16,14 @@ from tamiz.http.server import Server, is_local
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.settings import Settings, without_password
+from tamiz.telemetry.telling import Telling
 
 __all__ = ["serve_cluster"]
 
 _SHARE_EVERY = 1.0
 
 
-def serve_cluster(settings: Settings, say: Callable[[str], None]) -> None:
+def serve_cluster(settings: Settings, told: Telling) -> None:
     """Serve until SIGTERM or Ctrl-C. Raises `TamizError` where it cannot go on; what was taken in goes on elsewhere."""
     import uvloop  # noqa: PLC0415 - not needed by those who only prepare
 
@@ -31,15 +31,13 @@ def serve_cluster(settings: Settings, say: Callable[[str], None]) -> None:
     keys, clock = keys_of(settings), SystemClock()
     fleet = make_fleet(settings, clock) if settings.model else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, keys, fleet, clock, say))
+        runner.run(_serve(settings, keys, fleet, clock, told))
 
 
-async def _serve(
-    settings: Settings, keys: Keys | None, fleet: Fleet | None, clock: Clock, say: Callable[[str], None]
-) -> None:
+async def _serve(settings: Settings, keys: Keys | None, fleet: Fleet | None, clock: Clock, told: Telling) -> None:
     address, store = cluster_of(settings)
-    bus = KafkaBus(address, {}, settings.kafka, say=say)
-    cluster = Cluster(settings, address, store, bus=bus, clock=clock, say=say, fleet=fleet)
+    bus = KafkaBus(address, {}, settings.kafka, say=told.say)
+    cluster = Cluster(settings, address, store, bus=bus, clock=clock, told=told, fleet=fleet)
     server = Server(
         make_app(cluster.context, [*SERVICES], keys=keys, local=is_local(settings.host)),
         settings.host,
@@ -51,7 +49,7 @@ async def _serve(
             cluster.start()
             await server.start()
             await bus.open()
-            say(f"serves {address.url} and {without_password(store)} on http://{settings.host}:{server.port}")
+            told.say(f"serves {address.url} and {without_password(store)} on http://{settings.host}:{server.port}")
             await stop.wait()
         finally:
             cluster.stop()
@@ -62,7 +60,7 @@ async def _serve(
             await bus.close()
             if fleet is not None:
                 await fleet.close()
-    say("stopped; what is open goes on in the cluster")
+    told.say("stopped; what is open goes on in the cluster")
 
 
 async def _share(cluster: Cluster, fleet: Fleet) -> None:

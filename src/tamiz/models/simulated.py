@@ -42,6 +42,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after which a refused quota is stated to be back."""
     quality: float = 1.0
     """Share of answers that say what the reference says; the others share no words with it on purpose."""
+    omit: float = 0.0
+    """Largest share of the reference's words that such an answer leaves out; how many it is, is drawn each time."""
     seed: int = 0
 
 
@@ -74,7 +76,7 @@ def _value(name: str, text: str) -> float | int:
         value = int(text) if name == "seed" else float(text)
     except ValueError:
         raise UsageError(f"simulated: {name}={text!r} is not a number") from None
-    if name in (*_RATES, "quality") and not 0 <= value <= 1:
+    if name in (*_RATES, "quality", "omit") and not 0 <= value <= 1:
         raise UsageError(f"simulated: {name}={text} is a share: between 0 and 1")
     if not math.isfinite(value) or (name == "spread" and value < 0):
         raise UsageError(f"simulated: {name}={text} is out of range: 0 or more")
@@ -105,8 +107,9 @@ class SimulatedModel(Simulator):
             if fault < share:
                 raise self._failure(FailureKind(rate))
             fault -= share
-        _, _, right, wording = _draws(identity)  # the same answer, however many calls failed before it
-        text = self._answer(question, best_answer, right < profile.quality, wording)
+        missing, _, right, wording = _draws(identity)  # the same answer, however many calls failed before it
+        said = best_answer and _without(best_answer, missing * profile.omit)
+        text = self._answer(question, said, right < profile.quality, wording)
         return Reply(
             text=text, model="simulated", prompt_tokens=len(question) // 4 + 1, completion_tokens=len(text) // 4 + 1
         )
@@ -131,6 +134,12 @@ class SimulatedModel(Simulator):
         if not right:
             return _BAD[int(wording * len(_BAD))]
         return _GOOD[int(wording * len(_GOOD))].format(best_answer or f"a simulated answer to {question!r}")
+
+
+def _without(reference: str, share: float) -> str:
+    """Give a text without the last so many of its words; one stays."""
+    words = reference.split(" ")
+    return " ".join(words[: max(len(words) - int(share * (len(words) + 1)), 1)]) if share else reference
 
 
 def _draws(identity: str) -> tuple[float, float, float, float]:

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tamiz.errors import UsageError
@@ -66,7 +68,7 @@ def experiment_report(folder: Path) -> Document:
         document.missing.append("Each cell was measured once: how much of a difference is chance is not known.")
     elif grid.repetitions() < _ENOUGH:
         document.missing.append(
-            f"{grid.repetitions()} repetitions are few: bootstrap intervals of so few are narrower than 95 % would be."
+            f"{grid.repetitions()} repetitions are few: bootstrap intervals of so few are somewhat too narrow."
         )
     return document
 
@@ -172,9 +174,6 @@ class _Questions:
 
 
 def _batches(path: Path, wanted: Sequence[str]) -> Iterator[dict[str, list[Any]]]:
-    import pyarrow as pa  # noqa: PLC0415 - the grid was read with it already
-    import pyarrow.parquet as pq  # noqa: PLC0415
-
     try:
         with pq.ParquetFile(path) as file:
             there = [name for name in wanted if name in file.schema_arrow.names]

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tamiz.errors import TamizError, UsageError
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tamiz.errors import UsageError
 from tamiz.reports.interval import Mean, mean_of
 from tamiz.reports.numbers import number
 
@@ -28,7 +31,7 @@ class Grid:
 
     @classmethod
     def read(cls, folder: Path, about: Mapping[str, Any]) -> "Grid":
-        """Read the cells. Raises `UsageError` where there are none, and `TamizError` where pyarrow is not installed."""
+        """Read the cells. Raises `UsageError` where there are none."""
         rows = _rows(folder / "cells.parquet")
         if not rows:
             raise UsageError(f"{str(folder)!r} holds no cells yet: let the experiment finish at least one")
@@ -90,11 +93,6 @@ def shown(value: Any) -> str:  # noqa: ANN401 - an axis has values of any kind
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - only with the extra
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise TamizError("reports of experiments need pyarrow: pip install 'tamiz[lab]'") from error
     try:
         found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (OSError, pa.ArrowInvalid) as error:

@@ -98,7 +98,7 @@ def _table(table: Table) -> Iterator[str]:
         for index in range(len(table.head))
     ]
     # whoever has no mouse scrolls a wide table with the keys
-    yield f'<div class="scrolls" role="region" tabindex="0" aria-label="{escape(table.title)}"><table>'
+    yield f'<div class="scrolls" role="group" tabindex="0" aria-label="{escape(table.title)}"><table>'
     yield "<thead><tr>"
     for text, right in zip(table.head, numeric, strict=True):
         tag = "th" if text else "td"

@@ -19,9 +19,11 @@ from tamiz.reports.plots.bar import bar
 from tamiz.reports.plots.flow import ARRIVED, flow
 from tamiz.reports.plots.latency import latency
 from tamiz.reports.plots.scores import Scores, scores
+from tamiz.reports.plots.words import words
 from tamiz.reports.spread import Spread
 from tamiz.reports.timeline import Timeline
 from tamiz.statefile import read_only
+from tamiz.vocabulary.analysis import analyse
 
 __all__ = ["state_report"]
 
@@ -136,6 +138,10 @@ class _Reading:
         )
         yield scores(self._scores, self._threshold)
         yield bar(self._scores, self._threshold)
+        yield self._words()
+
+    def _words(self) -> Figure | None:
+        return words(analyse(self._path))
 
     def _tables(self) -> Iterator[Table]:
         yield Table(

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from tamiz.errors import TamizError, UsageError
+from tamiz.errors import UsageError
 from tamiz.reports.document import Document, Figure
 from tamiz.reports.numbers import count, duration, milliseconds, percent
 from tamiz.reports.plots.flow import ARRIVED, flow
@@ -101,7 +103,12 @@ def _figures(read: _Read) -> Iterator[Figure | None]:
         dict(sorted(read.latency.items())),
     )
     yield latency(
-        "lateness", "How late questions were sent", "questions", "Against their schedule.", {"late": read.late}
+        "lateness",
+        "How late questions were sent",
+        "questions",
+        "Against their schedule.",
+        {"": read.late},
+        took="were late by",
     )
     yield popularity(read.asked)
 
@@ -145,11 +152,6 @@ def _lines(path: Path) -> Iterator[list[_Event]]:
 
 
 def _parquet(path: Path) -> Iterator[list[_Event]]:
-    try:
-        import pyarrow as pa  # noqa: PLC0415 - only with the extra
-        import pyarrow.parquet as pq  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise TamizError("this log is Parquet and needs pyarrow: pip install 'tamiz[lab]'") from error
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(_CHUNK, columns=list(_Event.__struct_fields__)):

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from tamiz.effects import Deferred, EndpointState
 from tamiz.messages import Event, QuestionAsked, Scored, Terminal
-from tamiz.store.lives import Answered, Dead, Finished, Life, Match, Page, Wanted
+from tamiz.store.lives import Answered, Dead, Life, Match, Page, Wanted
 
 __all__ = ["Answers", "Claims", "Deferrals", "Endpoints", "Lists", "Lives", "Reader"]
 
@@ -95,12 +95,12 @@ class Lives(Protocol):
 class Lists(Protocol):
     """Lists the questions that have an outcome, and counts."""
 
-    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
-        """Give those that are wanted, page by page, ordered by `message_id`."""
-        ...
-
     def page(self, wanted: Wanted, after: str, limit: int) -> Page:
         """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
+        ...
+
+    def asked(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these submissions are known, with an outcome or without."""
         ...
 
     def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:

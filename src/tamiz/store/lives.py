@@ -20,6 +20,7 @@ __all__ = [
     "Replayed",
     "Status",
     "Tried",
+    "Waiting",
     "Wanted",
 ]
 
@@ -152,6 +153,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The least score; what has none is left out then."""
     tenant: str | None = None
     """Whose they are; `None`: everybody's."""
+    kind: str | None = None
+    """Of dead letters: why they failed, in a word."""
+    prefix: str = ""
+    """What their `message_id` begins with: hexadecimal digits."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -225,6 +230,18 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Models' endpoints that are down or paused."""
     process: int | None = None
     """The process that works on the file now."""
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The counts that are had without reading the whole store."""
+
+    parked: int = 0
+    deferred: int = 0
+    next_due: float | None = None
+    dead_letters: dict[str, int] = {}
+    """By kind."""
+    endpoints: list[EndpointState] = []
+    """Models' endpoints that are down or paused."""
 
 
 class Replayed(msgspec.Struct, kw_only=True):

@@ -29,6 +29,13 @@ class Quantiles:
         self.count += 1
         self.largest = max(self.largest, seconds)
 
+    def include(self, other: "Quantiles") -> None:
+        """Count what the other one has counted, too."""
+        for bucket, count in other._buckets.items():  # noqa: SLF001 - of its own kind
+            self._buckets[bucket] = self._buckets.get(bucket, 0) + count
+        self.count += other.count
+        self.largest = max(self.largest, other.largest)
+
     def quantile(self, share: float) -> float | None:
         """Give the least value that `share` of the durations do not exceed, to 1 %; `None` where there are none."""
         wanted = math.ceil(share * self.count)

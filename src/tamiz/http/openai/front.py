@@ -41,10 +41,9 @@ class Chat:
     long as nothing has been sent.
     """
 
-    def __init__(self, context: Context, *, keep_alive: float = _KEEP_ALIVE) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
         self._names = Names(context.settings)
-        self._keep_alive = keep_alive
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -96,13 +95,13 @@ class Chat:
                 loop = asyncio.get_running_loop()
                 until = loop.time() + request.gate.wait
                 while (left := until - loop.time()) > 0:
-                    beat = min(left, self._keep_alive) if request.stream else left
+                    beat = min(left, _KEEP_ALIVE) if request.stream else left
                     began = loop.time()
                     if (outcome := await unless_gone(expected(beat))) is not None:
                         return outcome
                     if loop.time() < began + beat / 2:
                         raise _stopping(asked.message_id)
-                    if request.stream and left > self._keep_alive:
+                    if request.stream and left > _KEEP_ALIVE:
                         await stream.begin({"x-tamiz-message-id": asked.message_id})
                         await stream.keep_alive()
         raise _still_open(

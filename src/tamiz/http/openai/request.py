@@ -84,36 +84,31 @@ def read(data: bytes, names: Names) -> Request:
 
 
 def _body(data: bytes) -> dict[str, Any]:
-    if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(data):
-        _refuse(None, f"the body nests lists and objects more than {DEEPEST} deep")
     try:
         body = _decode(data)
     except _unreadable as error:
-        _refuse(None, f"the body is not JSON: {error}")
+        _refuse(None, f"the body is not JSON that can be read: {error}")
     if not isinstance(body, dict):
         _refuse(None, f"the body is {_shown(body)}; it is an object with model and messages")
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(body):
+        _refuse(None, f"the body nests lists and objects more than {DEEPEST} deep")
     return body
 
 
-def _is_deep(data: bytes) -> bool:
-    """Tell whether lists and objects nest too deep, without the recursion that a decoder has."""
-    depth, in_text, escaped = 0, False, False
-    for byte in data:
-        if in_text:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # noqa: PLR2004 - a backslash
-                escaped = True
-            elif byte == 0x22:  # noqa: PLR2004 - a quote
-                in_text = False
-        elif byte == 0x22:  # noqa: PLR2004 - a quote
-            in_text = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif byte in b"]}":
-            depth -= 1
+def _is_deep(body: object) -> bool:
+    """Tell whether lists and objects nest too deep for whoever reads them later, on whatever stack."""
+    level: list[Any] = [body]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            return True
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, (list, dict))
+        ]
     return False
 
 

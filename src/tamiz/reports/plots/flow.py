@@ -75,10 +75,8 @@ def _says(
         said.append(f"{plural(total, 'question')} arrived within {duration(min(came, max(last, width)))}{rate}.")
         busiest = int(np.argmax(arrived))
         if arrived.size > 1 and int((arrived == arrived[busiest]).sum()) == 1:
-            said.append(
-                f"The busiest {duration(width)} began after {duration(busiest * width)} and had "
-                f"{number(arrived[busiest] / width)} a second."
-            )
+            when = f"began after {duration(busiest * width)}" if busiest else "were the first"
+            said.append(f"The busiest {duration(width)} {when} and had {number(arrived[busiest] / width)} a second.")
     ends = [f"{count(counts.sum())} {kind}" for kind, counts in outcomes.items() if counts.sum()]
     if ends:
         said.append(f"Outcomes: {joined(ends)}.")

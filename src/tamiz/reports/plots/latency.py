@@ -21,8 +21,10 @@ _TAIL: Final = 100
 _TOLERANCE: Final = 1 + 2.5 * RESOLUTION
 
 
-def latency(name: str, title: str, what: str, how: str, spreads: Mapping[str, Spread]) -> Figure | None:
-    """Show the distributions by their labels, in milliseconds; `what` says in the plural what was timed.
+def latency(
+    name: str, title: str, what: str, how: str, spreads: Mapping[str, Spread], *, took: str = "took"
+) -> Figure | None:
+    """Show the distributions by their labels, in milliseconds, of `what` (a noun in the plural) that `took` so long.
 
     `None` where there are no values.
     """
@@ -32,8 +34,8 @@ def latency(name: str, title: str, what: str, how: str, spreads: Mapping[str, Sp
     return Figure(
         name=name,
         title=title,
-        draw=_draw(found),
-        says=_says(what, found),
+        draw=_draw(found, took),
+        says=_says(what, found, took),
         how=f"{how} Each value is exact to 1 %.".strip(),
         table=Table(
             title,
@@ -55,7 +57,7 @@ def latency(name: str, title: str, what: str, how: str, spreads: Mapping[str, Sp
     )
 
 
-def _draw(spreads: Mapping[str, Spread]) -> Draw:
+def _draw(spreads: Mapping[str, Spread], took: str) -> Draw:
     def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: FBT001 - a Draw
         axes = canvas.subplots()
         for (label, spread), style in zip(spreads.items(), lines(len(spreads)), strict=True):
@@ -74,7 +76,7 @@ def _draw(spreads: Mapping[str, Spread]) -> Draw:
             axes.xaxis.set_major_locator(LogLocator(subs=_marks(spreads.values()), numticks=12))
             axes.xaxis.set_major_formatter(lambda value, _: milliseconds(value))
             axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set(xlabel="time, on a logarithmic scale", ylabel="share that took at most so long", ylim=(0, 1.02))
+        axes.set(xlabel="time, on a logarithmic scale", ylabel=f"share that {took} at most this", ylim=(0, 1.02))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         soften(axes, grid="both")
         if len(spreads) > 1:
@@ -91,10 +93,10 @@ def _marks(spreads: Iterable[Spread]) -> tuple[float, ...]:
     return (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 3.0, 5.0, 7.0)  # noqa: PLR2004
 
 
-def _says(what: str, spreads: Mapping[str, Spread]) -> str:
+def _says(what: str, spreads: Mapping[str, Spread], took: str) -> str:
     if len(spreads) == 1:
-        ((_, spread),) = spreads.items()
-        return f"{plural(len(spread), what[:-1], what)}: {_one(spread)}."
+        ((label, spread),) = spreads.items()
+        return f"{plural(len(spread), what[:-1], what)}{f' ({label})' if label else ''}: {_one(spread, took)}."
     large = {label: spread for label, spread in spreads.items() if len(spread) >= _FEW}
     small = [f"{label} ({count(len(spread))})" for label, spread in spreads.items() if len(spread) < _FEW]
     said = []
@@ -104,7 +106,7 @@ def _says(what: str, spreads: Mapping[str, Spread]) -> str:
         said.append(
             "Half of the "
             + what
-            + " took at most "
+            + f" {took} at most "
             + joined([f"{milliseconds(medians[label])} ({label})" for label in order])
             + "."
         )
@@ -132,10 +134,12 @@ def _says(what: str, spreads: Mapping[str, Spread]) -> str:
     return " ".join(said)
 
 
-def _one(spread: Spread) -> str:
+def _one(spread: Spread, took: str) -> str:
     if len(spread) < _FEW:
-        return f"between {milliseconds(spread.least)} and {milliseconds(spread.largest)}"
-    said = f"half took at most {milliseconds(spread.quantile(0.5))}, 90 % at most {milliseconds(spread.quantile(0.9))}"
+        return f"{took} between {milliseconds(spread.least)} and {milliseconds(spread.largest)}"
+    said = (
+        f"half {took} at most {milliseconds(spread.quantile(0.5))}, 90 % at most {milliseconds(spread.quantile(0.9))}"
+    )
     if len(spread) >= _TAIL:
         return f"{said}, 99 % at most {milliseconds(spread.quantile(0.99))}"
     return f"{said}, the longest {milliseconds(spread.largest)}"

@@ -90,6 +90,7 @@ def _draw(canvas: Canvas, found: Scores, threshold: float | None, *, narrow: boo
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1.3, label=f"threshold {number(threshold)}")
     axes.set(xlabel="score", ylabel="answers", xlim=(-0.01, 1.01))
     axes.yaxis.set_major_formatter(lambda value, _: count(value))
+    axes.margins(y=0.06)
     soften(axes)
     canvas.legend(loc="outside upper left", ncols=1 if narrow else 3)
 

@@ -32,7 +32,11 @@ def where_of(wanted: Wanted, after: str) -> Document:
 
     Each value stands behind an operator of ours, so that it is a value whatever it is.
     """
-    where: Document = {"_id": {"$gt": after}, "outcome": {"$in": list(wanted.outcomes)}}
+    where: Document = {"_id": {"$gt": max(after, wanted.prefix)}, "outcome": {"$in": list(wanted.outcomes)}}
+    if wanted.prefix:
+        where["_id"]["$lt"] = wanted.prefix + "g"
+    if wanted.kind is not None:
+        where["kind"] = {"$eq": wanted.kind}
     if wanted.min_score is not None:
         where["score"] = {"$gte": wanted.min_score}
     if wanted.tenant is not None:

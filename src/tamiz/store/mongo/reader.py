@@ -1,6 +1,6 @@
 """Reads the store of a cluster from outside, also while workers write to it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -188,6 +188,10 @@ class MongoReader:
                 return Page.of(map(answered_of, rows), limit)
 
         return self._ask(read)
+
+    def asked(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these submissions are known, with an outcome or without."""
+        return {row["_id"] for row in self._rows("questions", {"_id": {"$in": [*message_ids]}}, {"_id": 1})}
 
     def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
         """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from tamiz.messages import Outcome
 from tamiz.store.figures import QUANTILES, Group, count, figures
 from tamiz.store.lives import LOOKED_BACK, Answered, Wanted
 from tamiz.store.texts import reasons_of
@@ -22,10 +23,22 @@ _ORDER: Final = "ORDER BY finished_at DESC, message_id DESC LIMIT ?"
 
 def selected(wanted: Wanted, after: str, limit: int) -> tuple[str, list[Any]]:
     """Give what follows the columns in a query for those that are wanted, by `message_id`, and its values."""
-    # a tenant's are found by the index of the questions, all others by the key of the outcomes
-    tables = "outcomes JOIN questions" if wanted.tenant is None else "questions CROSS JOIN outcomes"
-    parts = ["message_id > ?", f"outcome IN ({', '.join('?' * len(wanted.outcomes))})"]
-    values: list[Any] = [after, *wanted.outcomes]
+    parts = ["message_id > ?"]
+    values: list[Any] = [max(after, wanted.prefix)]
+    if wanted.outcomes == (Outcome.FAILED,):
+        tables = "outcomes INDEXED BY failed JOIN questions"
+        parts.append("outcome = 'failed'")
+    else:
+        # a tenant's are found by the index of the questions, all others by the key of the outcomes
+        tables = "outcomes JOIN questions" if wanted.tenant is None else "questions CROSS JOIN outcomes"
+        parts.append(f"outcome IN ({', '.join('?' * len(wanted.outcomes))})")
+        values += wanted.outcomes
+    if wanted.prefix:
+        parts.append("message_id < ?")
+        values.append(wanted.prefix + "g")
+    if wanted.kind is not None:
+        parts.append("kind = ?")
+        values.append(wanted.kind)
     if wanted.min_score is not None:
         parts.append("score >= ?")
         values.append(wanted.min_score)

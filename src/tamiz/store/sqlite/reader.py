@@ -13,7 +13,7 @@ from tamiz.effects import EndpointState
 from tamiz.errors import StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.statefile import read_only
-from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Wanted
+from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Waiting, Wanted
 from tamiz.store.sqlite.pages import answered, figures_of, recent, selected
 from tamiz.store.texts import reasons_of
 
@@ -122,13 +122,19 @@ class StateReader:
                 + self._meta("lost_calls")
                 + self._meta("reserved_calls"),
                 tokens=self._one("SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM usage"),
-                endpoints=[
-                    EndpointState(*row)
-                    for row in self._rows(
-                        "SELECT name, since, opens_at, kind, reason, probes FROM endpoints ORDER BY name"
-                    )
-                ],
+                endpoints=self._endpoints(),
                 process=holder(self._path),
+            )
+
+    def waiting(self) -> Waiting:
+        """Count what waits and what failed; it reads little of the file."""
+        with self._moment():
+            return Waiting(
+                parked=self._one("SELECT count(*) FROM parked"),
+                deferred=self._one("SELECT count(*) FROM deferrals"),
+                next_due=self._one("SELECT min(due) FROM deferrals"),
+                dead_letters=self.dead_kinds(),
+                endpoints=self._endpoints(),
             )
 
     def dead_kinds(self, tenant: str | None = None) -> dict[str, int]:
@@ -171,6 +177,12 @@ class StateReader:
         """Give the first of those that are wanted whose `message_id` comes after `after`, at most `limit` of them."""
         return Page.of(answered(self._each, wanted, after, limit + 1), limit)
 
+    def asked(self, message_ids: Sequence[str]) -> set[str]:
+        """Tell which of these submissions are known, with an outcome or without."""
+        marks = ", ".join("?" * len(message_ids))
+        rows = self._rows(f"SELECT message_id FROM questions WHERE message_id IN ({marks})", message_ids)  # noqa: S608
+        return {row[0] for row in rows}
+
     def recent(self, limit: int, tenant: str | None = None) -> list[Answered]:
         """Give those that ended last, the last one first; of one tenant, those among the last `LOOKED_BACK` of all."""
         return recent(self._each, limit, tenant)
@@ -199,6 +211,10 @@ class StateReader:
         finally:
             self._db.set_progress_handler(None, 0)
         return None if found == "ok" else " ".join(found.split())
+
+    def _endpoints(self) -> list[EndpointState]:
+        sql = "SELECT name, since, opens_at, kind, reason, probes FROM endpoints ORDER BY name"
+        return [EndpointState(*row) for row in self._rows(sql)]
 
     def _outcome(self, message_id: str) -> Ended | None:
         names = ", ".join(Ended.__struct_fields__)

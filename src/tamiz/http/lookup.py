@@ -1,0 +1,113 @@
+"""What is in the cache: the one call of the cache service that is made often, without a framework in the way."""
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from tamiz.cache import BoundedCache
+from tamiz.http.context import Context, key_of
+from tamiz.http.guard import ASGI, Receive, Scope, Send
+from tamiz.http.keys import Caller
+from tamiz.http.problems import Problem
+from tamiz.messages import Scored, Terms
+
+__all__ = ["Found", "Lookup", "cache_of", "look_up", "lookup_call", "terms_of"]
+
+_FIELD: Final = re.compile(r" - at `\$\.?(.*)`$")
+
+
+class Lookup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A question, as it would be asked."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200_000)]
+    content: Annotated[str, msgspec.Meta(max_length=400_000)] = ""
+    reference: Annotated[str, msgspec.Meta(max_length=200_000)] | None = None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    """As it would be given with the question; it is part of what makes a question the same."""
+
+
+class Found(msgspec.Struct, kw_only=True):
+    """What the cache has for a question. It is a hit where the question would be answered with it."""
+
+    hit: bool
+    key: str
+    """The question's key in the cache."""
+    answer: str | None = None
+    score: float | None = None
+    reason: str | None = None
+    """Why there is no score."""
+    reasons: tuple[str, ...] = ()
+    """What speaks against the answer."""
+    model: str | None = None
+
+
+def look_up(context: Context, caller: Caller, asked: Lookup) -> Found:
+    """Look for an accepted answer; the cache counts it as it counts every look."""
+    cache = cache_of(context)
+    terms = terms_of(caller, asked.threshold)
+    key = key_of(context.shape(), asked.title, asked.content, asked.reference, terms)
+    known: Scored | None = cache.get(key)
+    if known is None or not context.policy().under(terms).passes(known.score):
+        return Found(hit=False, key=key)
+    return Found(
+        hit=True,
+        key=key,
+        answer=known.llm_answer,
+        score=known.score,
+        reason=known.reason,
+        reasons=known.reasons,
+        model=known.model,
+    )
+
+
+def lookup_call(context: Context) -> ASGI:
+    """Make the call, as plain ASGI."""
+    decode = msgspec.json.Decoder(Lookup).decode
+    encode = msgspec.json.Encoder().encode
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(receive)
+        try:
+            asked = decode(body)
+        except msgspec.ValidationError as error:
+            raise _wrong(str(error)) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+        answer = encode(look_up(context, scope["state"]["caller"], asked))
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    return call
+
+
+def cache_of(context: Context) -> BoundedCache:
+    """Give the cache. Raises `Problem` 404 where it is not here."""
+    if context.cache is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "this service has no cache; the one with the stage intake has")
+    return context.cache
+
+
+def terms_of(caller: Caller, threshold: float | None) -> Terms:
+    """Give the terms of a caller's question."""
+    return Terms(tenant=caller.tenant, threshold=threshold)
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    parts = [body]
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+def _wrong(text: str) -> Problem:
+    """Name the field that is wrong."""
+    found: Any = _FIELD.search(text)
+    return Problem(HTTPStatus.BAD_REQUEST, text, field=found[1] or None if found else None)

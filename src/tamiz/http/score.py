@@ -1,0 +1,85 @@
+"""The score service: how good answers are that somebody else has."""
+
+from typing import Annotated, Final
+
+import msgspec
+from litestar import Controller, post
+
+from tamiz.http.context import Context
+from tamiz.scoring import Scorer
+
+__all__ = ["Judged", "Pair", "Score", "judged"]
+
+_MOST_PAIRS: Final = 10_000
+_MOST_FORMS: Final = 1_000
+_QUICK: Final = 20_000
+"""Characters that are judged in less time than it takes to hand them to a thread."""
+
+_Text = Annotated[str, msgspec.Meta(max_length=400_000)]
+
+
+class Pair(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """An answer and what it is judged by."""
+
+    answer: _Text
+    reference: _Text | Annotated[list[_Text], msgspec.Meta(max_length=_MOST_FORMS)] | None = None
+    """The human answer, or the forms of it that are accepted: the one counts that says the best of the answer."""
+    question: _Text = ""
+
+
+class One(Pair, kw_only=True, forbid_unknown_fields=True):
+    """The same, with a scorer."""
+
+    scorer: str | None = None
+    """Without it, the service's."""
+
+
+class Batch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Pairs to be judged by one scorer."""
+
+    pairs: Annotated[list[Pair], msgspec.Meta(max_length=_MOST_PAIRS)]
+    scorer: str | None = None
+
+
+class Judged(msgspec.Struct, kw_only=True, frozen=True):
+    """What a scorer says of an answer: a score in [0, 1], or none and the reason why."""
+
+    score: float | None
+    scorer: str
+    reason: str | None
+    reasons: tuple[str, ...]
+    """What speaks against the answer."""
+
+
+class Scores(msgspec.Struct, kw_only=True):
+    """What a scorer says of each pair, in their order."""
+
+    scores: list[Judged]
+
+
+class Score(Controller):
+    """Scores."""
+
+    tags = ("score",)
+
+    @post("/score", status_code=200, summary="Score an answer")
+    async def one(self, data: One, context: Context) -> Judged:
+        """Tell how good the answer is, by the reference and the question."""
+        scorer = context.scorer(data.scorer or context.settings.scorer)
+        if len(data.answer) * (len(data.reference) if isinstance(data.reference, list) else 1) <= _QUICK:
+            return judged(scorer, data)
+        return await context.looks(lambda: judged(scorer, data))
+
+    @post("/score/batch", status_code=200, summary="Score many answers")
+    async def batch(self, data: Batch, context: Context) -> Scores:
+        """Score each pair, in their order."""
+        scorer = context.scorer(data.scorer or context.settings.scorer)
+        return Scores(scores=await context.looks(lambda: [judged(scorer, pair) for pair in data.pairs]))
+
+
+def judged(scorer: Scorer, pair: Pair) -> Judged:
+    """Have a pair judged: by the form of the reference that says the best of the answer."""
+    forms = pair.reference if isinstance(pair.reference, list) else [pair.reference]
+    scores = [scorer.score(pair.answer, form) for form in forms or [None]]
+    best = max(scores, key=lambda score: -1.0 if score.value is None else score.value)
+    return Judged(score=best.value, scorer=scorer.name, reason=best.reason, reasons=())

@@ -1,0 +1,42 @@
+"""The official client of OpenAI's API, talking to a whole service that talks to a scripted model's server."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+from openai import AsyncOpenAI
+
+from fake_llm import FakeLLM, Script
+from served import Served, served
+
+__all__ = ["HELLO", "KEY", "chatting", "client_of", "gate"]
+
+KEY: Final = "tz-0123456789abcdefghijklmnop"
+
+HELLO: Final[list[Any]] = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def gate(**fields: Any) -> dict[str, Any]:
+    """Give what the client takes to send `tamiz` along."""
+    return {"tamiz": fields}
+
+
+@contextlib.asynccontextmanager
+async def client_of(service: Served, *, key: str = KEY, **options: Any) -> AsyncIterator[AsyncOpenAI]:
+    """Give a client that does not try again by itself."""
+    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key=key, **{"max_retries": 0, **options}) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def chatting(
+    folder: Path, script: Script | None = None, **settings: Any
+) -> AsyncIterator[tuple[AsyncOpenAI, FakeLLM, Served]]:
+    """Give the client, the model's server and the service between them."""
+    async with (
+        FakeLLM(script) as llm,
+        served(folder, f"openai+{llm.base_url}#fake-1", **settings) as service,
+        client_of(service) as client,
+    ):
+        yield client, llm, service

@@ -1,0 +1,86 @@
+"""A whole service in this process, on a free port, as `tamiz serve` puts it together."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from tamiz.clock import SystemClock
+from tamiz.hosts.service import EmbeddedService, Service
+from tamiz.http.app import SERVICES, make_app
+from tamiz.http.context import Context
+from tamiz.http.keys import Keys, hashed
+from tamiz.http.serve import context_of
+from tamiz.http.server import Server
+from tamiz.settings import Settings
+from tamiz.statefile import StateFile
+
+__all__ = ["ANA", "BEN", "OPERATOR", "Running", "service"]
+
+ANA, BEN, OPERATOR = "ana-0123456789abcdefghijklmn", "ben-0123456789abcdefghijklmn", "ops-0123456789abcdefghijklmn"
+"""Keys of two tenants and an operator."""
+KEYS: Final = Keys({hashed(ANA): "ana", hashed(BEN): "ben", hashed(OPERATOR): "operator"})
+
+
+class Running(msgspec.Struct):
+    """A service that runs, and ways to talk to it."""
+
+    port: int
+    embedded: EmbeddedService
+    context: Context
+    url: str
+
+    def client(self, key: str | None = None, **options: Any) -> httpx.AsyncClient:
+        """Make a client, with a key where one is asked for."""
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **options)
+
+    async def raw(self, data: bytes, seconds: float = 10.0) -> bytes:
+        """Send bytes, and give all that comes back until the service hangs up, or so many seconds are over."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(data)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            got = b""
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(seconds):
+                    while some := await reader.read(65_536):
+                        got += some
+            return got
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def service(
+    folder: Path,
+    *,
+    model: str = "simulated:?latency=0ms",
+    keys: Keys | None = None,
+    change: Callable[[Context], None] = lambda _: None,
+    **settings: Any,
+) -> AsyncIterator[Running]:
+    """Serve in the running loop for as long as the block."""
+    made: Mapping[str, Any] = {"model": (model,), "state": str(folder / "tamiz.db"), **settings}
+    prepared = Service.prepare(Settings(**made), SystemClock())
+    with StateFile(prepared.settings.state) as state:
+        embedded = EmbeddedService(prepared, state)
+        state.commit()
+        context = context_of(prepared, embedded)
+        change(context)
+        server = Server(make_app(context, [*SERVICES], keys=keys, local=True), "127.0.0.1", 0)
+        flow = asyncio.create_task(embedded.run())
+        await server.start()
+        try:
+            yield Running(server.port, embedded, context, f"http://127.0.0.1:{server.port}")
+        finally:
+            embedded.stop(grace=False)
+            await server.stop()
+            await flow
