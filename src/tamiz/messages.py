@@ -150,6 +150,8 @@ class _Tried(Message, frozen=True, kw_only=True, gc=False):
     """Failed calls over all attempts; only retry raises it."""
     best: Scored | None = None
     """The best attempt judged so far."""
+    reasons: tuple[str, ...] = ()
+    """What speaks against the attempt before this one (see `Scored`)."""
     used: Usage | None = None
     """Of a chat: tokens of the attempts before this one."""
 

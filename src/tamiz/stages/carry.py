@@ -30,6 +30,7 @@ class TriedFields(QuestionFields):
     deferrals: int
     retries: int
     best: Scored | None
+    reasons: tuple[str, ...]
     used: Usage | None
 
 
@@ -67,5 +68,6 @@ def tried_of(event: LlmRequest | LlmResponse | LlmError) -> TriedFields:
         "deferrals": event.deferrals,
         "retries": event.retries,
         "best": event.best,
+        "reasons": event.reasons,
         "used": event.used,
     }

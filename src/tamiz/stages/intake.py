@@ -48,7 +48,12 @@ class Intake:
                 return await self._let_in(event)
             case RegenerationRequest():
                 request = LlmRequest(
-                    **question_of(event), attempt=event.attempt, retries=event.retries, best=event.best, used=event.used
+                    **question_of(event),
+                    attempt=event.attempt,
+                    retries=event.retries,
+                    best=event.best,
+                    reasons=event.refused.reasons,
+                    used=event.used,
                 )
                 return Effects(emit=(request,))
             case ValidatedResponse() | DeadLetter():
