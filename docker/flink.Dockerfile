@@ -30,8 +30,8 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca \
     && flink=$(/opt/venv/bin/python -c 'import pathlib, pyflink; print(pathlib.Path(pyflink.__file__).parent)') \
     && ln -s -t "$flink/lib" ../opt/flink-python-2.2.1.jar \
     && rm -r "$flink/examples" \
-    && ln -s "$flink" /opt/flink
-COPY --from=connector /jars/ /opt/flink/lib/
+    && ln -s "$flink" /opt/venv/flink
+COPY --from=connector /jars/ /opt/venv/flink/lib/
 COPY src/tamiz /opt/tamiz/tamiz
 RUN /opt/venv/bin/python -m compileall -q /opt/tamiz
 
@@ -41,8 +41,10 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends openjdk-17-jre-headless procps \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --home-dir /tmp flink \
-    && install -d -o 10001 -g 10001 /checkpoints /work
-COPY --from=build /opt /opt
+    && install -d -o 10001 -g 10001 /checkpoints /work \
+    && ln -s /opt/venv/flink /opt/flink
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/tamiz /opt/tamiz
 COPY docker/health.py /opt/tamiz/health.py
 COPY docker/flink-conf /opt/flink-conf
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/tamiz PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \

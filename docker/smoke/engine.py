@@ -25,6 +25,8 @@ _HOOK: Final = 'ln -sf python3 "$1/usr/bin/python"; rm -f "$1"/usr/lib/python3*/
 _CERTIFICATES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 _OWN: Final = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none")
 """An engine that changes nothing in this machine's network."""
+_CACHE: Final = "4GB"
+"""How much of what was built is kept for the next time, beside the images."""
 _INSTALL: Final = "apt-get install -y docker.io mmdebstrap iptables"
 _STARTS_WITHIN: Final = 60.0
 _WITHOUT_BUILDX: Final = 23
@@ -95,6 +97,11 @@ class Engine:
         done.check_returncode()
         return done.stdout.strip()
 
+    def _tidy(self) -> None:
+        """Keep what the next run takes, and nothing of the runs before."""
+        self._works("image", "prune", "--force")
+        self._works("builder", "prune", "--force", "--keep-storage", _CACHE)
+
     def _works(self, *arguments: str) -> bool:
         command = [*self._client, *arguments]
         return subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode == 0
@@ -113,6 +120,7 @@ class Engine:
         log = self._ending.enter_context((_KEPT / "dockerd.log").open("wb"))
         process = subprocess.Popen([program, *places, "--host", socket, *_OWN], stdout=log, stderr=log)
         self._ending.callback(_end, process)
+        self._ending.callback(self._tidy)
         self.environment["DOCKER_HOST"] = socket
         until = time.monotonic() + _STARTS_WITHIN
         while not self._answers():

@@ -34,6 +34,8 @@ _PATIENCE: Final = 30.0
 """Seconds that one request may take."""
 _AT_ONCE: Final = 4
 _LOAD: Final = 50
+_ROWS: Final = 3
+"""Of a data set that is handed in whole."""
 _TRIES: Final = 60
 
 IMAGES: Final = {
@@ -133,12 +135,7 @@ def _send(stack: Stack) -> dict[int, str]:
     """Send all questions; give their ids."""
 
     def send(number: int) -> tuple[int, str]:
-        question = {
-            "id": str(number),
-            "title": f"What is the word with number {number}?",
-            "reference": _answer(number),
-        }
-        told = _asked(stack.url("TRAFFIC", "/questions"), question)
+        told = _asked(stack.url("TRAFFIC", "/questions"), _question(number))
         return number, told["message_id"]
 
     sent: dict[int, str] = {}
@@ -153,6 +150,10 @@ def _send(stack: Stack) -> dict[int, str]:
         for restart in restarts:
             restart.result()
     return sent
+
+
+def _question(number: int) -> dict[str, str]:
+    return {"id": str(number), "title": f"What is the word with number {number}?", "reference": _answer(number)}
 
 
 def _answer(number: int) -> str:
@@ -192,7 +193,13 @@ def _look(stack: Stack) -> None:
     for name in ("TRAFFIC", "CACHE", "LLM", "SCORE", "STORAGE", "DASHBOARD"):
         for path in ("/health", "/ready"):
             _asked(stack.url(name, path))
-    say("every service is ready, and the store counts the same")
+    rows = "".join(json.dumps(_question(number)) + "\n" for number in range(1, 1 + _ROWS)).encode()
+    taken = _sent(stack.url("STORAGE", "/datasets"), rows, "application/jsonl").splitlines()[-1]
+    if json.loads(taken)["questions"] != _ROWS:
+        raise Failed(f"of a data set of {_ROWS} questions: {taken.decode()}")
+    if b"<html" not in _sent(stack.url("DASHBOARD", "/")).lower():
+        raise Failed("there is no page")
+    say("every service is ready, the store counts the same, a data set is taken in, and there is a page")
 
 
 def _load(stack: Stack) -> None:
@@ -201,15 +208,20 @@ def _load(stack: Stack) -> None:
     say(f"the profile `load` has asked {_LOAD} more")
 
 
-def _asked(url: str, body: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - whatever JSON it answers
-    """Ask a service, again where it says that it is not the time; give what it answers. Raises `Failed`."""
-    data = None if body is None else json.dumps(body).encode()
+def _asked(url: str, body: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - whatever JSON it answers
+    """Ask a service; give what it answers. Raises `Failed`."""
+    return json.loads(_sent(url, None if body is None else json.dumps(body).encode()))
+
+
+def _sent(url: str, data: bytes | None = None, kind: str = "application/json") -> bytes:
+    """Send a request, again where the answer is that it is not the time; give the answer. Raises `Failed`."""
     last = ""
     for _ in range(_TRIES):
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(url, data, {"Content-Type": kind})
         try:
             with urllib.request.urlopen(request, timeout=_PATIENCE) as response:
-                return json.load(response)
+                answer: bytes = response.read()
+                return answer
         except urllib.error.HTTPError as error:
             last = f"{error.code}: {error.read()[:500].decode(errors='replace')}"
             if error.code not in {429, 503}:

@@ -147,6 +147,19 @@ def test_the_stack_sets_what_the_file_of_variables_says_that_it_sets() -> None:
     assert {f"TAMIZ_{name.upper()}" for name in STACK_SETS} <= set(environment)
 
 
+def test_prometheus_reads_every_service() -> None:
+    """All that answer `/metrics`, on the port where they do."""
+    text = (ROOT / "docker" / "prometheus.yml").read_text(encoding="utf-8")
+    read = {name: int(port) for name, port in re.findall(r"^ +- ([\w-]+):(\d+)$", text, re.MULTILINE)}
+    ports = {
+        name: int(service["environment"]["TAMIZ_PORT"])
+        for name, service in stack().items()
+        if "TAMIZ_PORT" in service.get("environment", {})
+    }
+    assert read == {**ports, "jobmanager": 9249, "taskmanager": 9249}
+    assert set(ports.values()) == {5000, 5001, 5002, 5003, 5004, 5005, 8000}
+
+
 def test_images_have_the_locked_versions() -> None:
     """What an image has is what the tests ran with, to the hash."""
     locked = _pins(ROOT / "requirements-dev.txt")
