@@ -24,7 +24,7 @@ from tamiz.identity import digest
 from tamiz.lab.arriving import Arriving
 from tamiz.lab.cells import Measured
 from tamiz.lab.flow import batch_of, place_in_run
-from tamiz.lab.measures import Asked, Sample, measure, series_of
+from tamiz.lab.measures import Asked, measure, series_of
 from tamiz.lab.parameters import Run
 from tamiz.messages import Topic
 from tamiz.settings import Settings
@@ -72,9 +72,7 @@ def _measure(run: Run, questions: Sequence[Question], folder: Path, place: "_Pla
     arriving = Arriving(run.plan, questions)
     settings = msgspec.structs.replace(run.settings, bus=place.bus, store=place.store)
     batch = batch_of(msgspec.structs.replace(run, settings=settings), arriving, folder, clustered=True)
-    said: list[str] = []
-    samples: list[float] = []
-    summary = follow_batch(batch, lambda _: samples.append(time.time()), said.append)
+    summary = follow_batch(batch, None, lambda _: None)
     (folder / "cell.jsonl").unlink(missing_ok=True)
     if summary.stopped is not None:
         raise Interrupted
@@ -84,8 +82,7 @@ def _measure(run: Run, questions: Sequence[Question], folder: Path, place: "_Pla
         for submission, asked_at, ended_at, outcome in place.outcomes()
     ]
     measured = measure(asked, summary.totals, summary.calls, None)
-    every = _spaced(samples)
-    measured.series = series_of([Sample(at - began, None) for at in every], asked)
+    measured.series = series_of([], asked)
     return measured
 
 
@@ -208,15 +205,6 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > until:
             raise BusError(f"waited {_PATIENCE:g} s in vain for {what}")
         time.sleep(_MOMENT)
-
-
-def _spaced(times: Sequence[float]) -> list[float]:
-    """Leave out what comes within a moment of the one before."""
-    found: list[float] = []
-    for each in times:
-        if not found or each - found[-1] >= _MOMENT:
-            found.append(each)
-    return found
 
 
 def _end_of(log: Path) -> str:
