@@ -27,7 +27,7 @@ _COMMANDS: Final = {
 }
 
 
-_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "pymongo": "kafka,mongo"}
+_EXTRAS: Final = {"confluent_kafka": "kafka,mongo", "pymongo": "kafka,mongo", "numpy": "lab", "pyarrow": "lab"}
 """Packages that only an extra brings; others say so where they are used."""
 
 

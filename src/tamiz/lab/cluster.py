@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import pymongo
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tamiz.bus.address import KafkaAddress
@@ -110,11 +111,14 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         return f"kafka:{self.address.servers}?prefix={self.address.prefix}"
 
     def members(self, stages: Sequence[str]) -> int:
-        """Count the members of the stages' groups, of the smallest of them."""
+        """Count the members of the stages' groups, of the smallest of them; of groups that are not there yet, none."""
         groups = [self.address.group(stage) for stage in stages]
         admin = self._admin()  # held until it has answered: what it was asked goes with it
         described = admin.describe_consumer_groups(groups, request_timeout=_ANSWERS).values()
-        return min(len(each.result().members) for each in described)
+        try:
+            return min(len(each.result().members) for each in described)
+        except KafkaException:  # brokers that are new have to find out first who coordinates a group
+            return 0
 
     def outcomes(self) -> Iterator[tuple[str, float, float, list[Any]]]:
         """Give each submission with when it was fed, when it ended and how, in their order."""
