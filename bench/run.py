@@ -17,8 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import caches
 import fronts
 import scoring
+import traffic
 
 _HERE = Path(__file__).parent
 _WORDS = [
@@ -233,13 +235,27 @@ def front(folder: Path) -> Iterator[Result]:
         yield Result(*line)
 
 
+def emission(_: Path) -> Iterator[Result]:
+    """Events of traffic a second, scheduled alone, and sent to a file with their log."""
+    for what, found, required in traffic.measure():
+        yield Result(what, f"{found:,.0f}/s", "", found / required, f"{required:,.0f}/s", found >= required)
+
+
+def simulator(_: Path) -> Iterator[Result]:
+    """Ask the cache simulator for keys; LRU alone has a figure to meet."""
+    for policy, found, required in caches.measure():
+        wanted = required or 0.0
+        what = f"cache simulator: {policy}"
+        yield Result(what, f"{found:,.0f}/s", "", found / (required or found), f"{wanted:,.0f}/s", found >= wanted)
+
+
 def main() -> None:
     wanted = sys.argv[1:]
     cores = os.cpu_count()
     print(f"{platform.machine()}, {cores} cores, Python {platform.python_version()}, {platform.system()}\n")
     print("| what | tamiz | beside | ratio | required | |\n|---|---|---|---|---|---|")
     missed = 0
-    for measure in (embedded, latency, http, hop, memory, start_up, copies, score, front):
+    for measure in (embedded, latency, http, hop, memory, start_up, copies, score, front, emission, simulator):
         if wanted and measure.__name__ not in wanted:
             continue
         with tempfile.TemporaryDirectory(dir=".") as folder:

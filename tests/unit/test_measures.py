@@ -1,10 +1,13 @@
-from typing import Any
+from typing import Any, Final
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tamiz.hosts.results import Totals
 from tamiz.lab.measures import Asked, Sample, measure, series_of
+
+COLUMNS: Final = ("t_s", "arrivals", "outcomes", "in_flight", "queue_depth")
 
 
 def asked(at: float | None, started: float, ended: float, **what: Any) -> Asked:
@@ -53,13 +56,21 @@ def test_nothing_asked_is_nothing_measured() -> None:
 
 @given(
     st.lists(st.tuples(st.floats(0, 10), st.floats(0, 10), st.floats(0, 10)), max_size=50),
-    st.lists(st.floats(0, 40), max_size=20),
+    st.lists(st.tuples(st.floats(0, 40), st.integers(0, 9)), max_size=20),
 )
-def test_what_arrived_has_ended_or_is_under_way(spans: list[tuple[float, float, float]], moments: list[float]) -> None:
+def test_what_arrived_has_ended_or_is_under_way(
+    spans: list[tuple[float, float, float]], samples: list[tuple[float, int]]
+) -> None:
+    """At each step what came and went is counted exactly, up to the last end, with the calls of the sample before."""
     rows = [asked(at, at + wait, at + wait + took) for at, wait, took in spans]
-    series = series_of([Sample(each, None) for each in moments], rows)
-    columns = zip(series["t_s"], series["arrivals"], series["outcomes"], series["queue_depth"], strict=True)
-    for moment, arrivals, outcomes, depth in columns:
-        assert arrivals == sum(each.due_s <= moment for each in rows)  # type: ignore[operator]  # a column of any kind
-        assert outcomes == sum(each.ended_s <= moment for each in rows)  # type: ignore[operator]
-        assert depth == arrivals - outcomes >= 0
+    series = series_of([Sample(*each) for each in sorted(samples)], rows)
+    assert [*series["t_s"]] == pytest.approx([0.1 * n for n in range(len(series["t_s"]))])
+    for moment, came, went, calls, depth in zip(*(series[name] for name in COLUMNS), strict=True):
+        assert isinstance(moment, float)
+        assert came == sum(each.due_s <= moment for each in rows)
+        assert went == sum(each.ended_s <= moment for each in rows)
+        before = [in_flight for t, in_flight in sorted(samples, key=lambda each: each[0]) if t <= moment]
+        assert (calls is None) == (not before)
+        assert depth == max(int(came or 0) - int(went or 0) - int(calls or 0), 0)
+    if rows:
+        assert series["outcomes"][-1] == len(rows)

@@ -18,7 +18,7 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "threshold": ("0.7", 0.7, "0.7"),
     "attempts": ("4", 4, "4"),
     "backoff": ("500ms", 0.5, '"500ms"'),
-    "backoff_cap": ("1m", 60.0, "60"),
+    "backoff_cap": ("2m", 120.0, "120"),
     "retries": ("0", 0, "0"),
     "scorer": ("other", "other", '"other"'),
     "unscored": ("retry", "retry", '"retry"'),

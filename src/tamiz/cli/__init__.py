@@ -35,6 +35,7 @@ _EXTRAS: Final = {
     "confluent_kafka": "kafka,mongo",
     "duckdb": "lab",
     "matplotlib": "lab",
+    "numpy": "lab",
     "pymongo": "kafka,mongo",
     "litestar": "serve",
     "uvicorn": "serve",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 import pymongo
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tamiz.bus.address import KafkaAddress
@@ -24,7 +25,7 @@ from tamiz.identity import digest
 from tamiz.lab.arriving import Arriving
 from tamiz.lab.cells import Measured
 from tamiz.lab.flow import batch_of, place_in_run
-from tamiz.lab.measures import Asked, Sample, measure, series_of
+from tamiz.lab.measures import Asked, measure, series_of
 from tamiz.lab.parameters import Run
 from tamiz.messages import Topic
 from tamiz.settings import Settings
@@ -72,9 +73,7 @@ def _measure(run: Run, questions: Sequence[Question], folder: Path, place: "_Pla
     arriving = Arriving(run.plan, questions)
     settings = msgspec.structs.replace(run.settings, bus=place.bus, store=place.store)
     batch = batch_of(msgspec.structs.replace(run, settings=settings), arriving, folder, clustered=True)
-    said: list[str] = []
-    samples: list[float] = []
-    summary = follow_batch(batch, lambda _: samples.append(time.time()), said.append)
+    summary = follow_batch(batch, None, lambda _: None)
     (folder / "cell.jsonl").unlink(missing_ok=True)
     if summary.stopped is not None:
         raise Interrupted
@@ -84,8 +83,7 @@ def _measure(run: Run, questions: Sequence[Question], folder: Path, place: "_Pla
         for submission, asked_at, ended_at, outcome in place.outcomes()
     ]
     measured = measure(asked, summary.totals, summary.calls, None)
-    every = _spaced(samples)
-    measured.series = series_of([Sample(at - began, None) for at in every], asked)
+    measured.series = series_of([], asked)
     return measured
 
 
@@ -113,11 +111,14 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
         return f"kafka:{self.address.servers}?prefix={self.address.prefix}"
 
     def members(self, stages: Sequence[str]) -> int:
-        """Count the members of the stages' groups, of the smallest of them."""
+        """Count the members of the stages' groups, of the smallest of them; of groups that are not there yet, none."""
         groups = [self.address.group(stage) for stage in stages]
         admin = self._admin()  # held until it has answered: what it was asked goes with it
         described = admin.describe_consumer_groups(groups, request_timeout=_ANSWERS).values()
-        return min(len(each.result().members) for each in described)
+        try:
+            return min(len(each.result().members) for each in described)
+        except KafkaException:  # brokers that are new have to find out first who coordinates a group
+            return 0
 
     def outcomes(self) -> Iterator[tuple[str, float, float, list[Any]]]:
         """Give each submission with when it was fed, when it ended and how, in their order."""
@@ -208,15 +209,6 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > until:
             raise BusError(f"waited {_PATIENCE:g} s in vain for {what}")
         time.sleep(_MOMENT)
-
-
-def _spaced(times: Sequence[float]) -> list[float]:
-    """Leave out what comes within a moment of the one before."""
-    found: list[float] = []
-    for each in times:
-        if not found or each - found[-1] >= _MOMENT:
-            found.append(each)
-    return found
 
 
 def _end_of(log: Path) -> str:

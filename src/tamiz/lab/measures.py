@@ -4,6 +4,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,10 @@ from tamiz.lab.preset import Value
 from tamiz.messages import Outcome, Source
 
 __all__ = ["Asked", "Sample", "measure", "series_of"]
+
+_STEPS: Final = (0.1, 1.0, 10.0, 60.0)
+"""Seconds between the moments of a series; the first with which there are not too many."""
+_MOMENTS: Final = 1_000
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -95,18 +100,26 @@ def measure(asked: Sequence[Asked], totals: Totals, calls: int, cpu: float | Non
 
 
 def series_of(samples: Sequence[Sample], asked: Sequence[Asked]) -> Columns:
-    """Give what had arrived and ended at each moment, exactly, and what was between.
+    """Give what had arrived and ended, exactly, at moments a step apart, from the start to the last end.
 
-    `queue_depth` is how many had arrived and not ended, without those that a model was at work on.
+    The steps are those of all cells of about that length, so that repetitions can be laid over one another.
+    `in_flight` is of the sample before, `None` where there is none; `queue_depth` is how many had arrived and not ended
+    without those that a model was at work on then.
     """
     arrived, ended = sorted(each.due_s for each in asked), sorted(each.ended_s for each in asked)
-    rows = [(each, bisect_right(arrived, each.t_s), bisect_right(ended, each.t_s)) for each in samples]
+    last = ended[-1] if ended else 0.0
+    step = next((step for step in _STEPS if last / step <= _MOMENTS), _STEPS[-1])
+    times = [n * step for n in range(math.ceil(last / step) + 1)] if asked else []
+    at = [each.t_s for each in samples]
+    before = [bisect_right(at, t) - 1 for t in times]
+    in_flight = [samples[n].in_flight if n >= 0 else None for n in before]
+    came, went = [bisect_right(arrived, t) for t in times], [bisect_right(ended, t) for t in times]
     return {
-        "t_s": [each.t_s for each, _, _ in rows],
-        "queue_depth": [max(came - went - (each.in_flight or 0), 0) for each, came, went in rows],
-        "in_flight": [each.in_flight for each, _, _ in rows],
-        "arrivals": [came for _, came, _ in rows],
-        "outcomes": [went for _, _, went in rows],
+        "t_s": [*times],
+        "queue_depth": [max(a - b - (c or 0), 0) for a, b, c in zip(came, went, in_flight, strict=True)],
+        "in_flight": [*in_flight],
+        "arrivals": [*came],
+        "outcomes": [*went],
     }
 
 
