@@ -17,6 +17,7 @@ from tamiz.reports.plots.choices import choices
 from tamiz.reports.plots.curves import trend
 from tamiz.reports.plots.flow import ARRIVED, flow
 from tamiz.reports.plots.latency import latency
+from tamiz.reports.plots.measures import measures
 from tamiz.reports.plots.popularity import popularity
 from tamiz.reports.plots.ranking import ahead
 from tamiz.reports.plots.scores import Scores, scores
@@ -264,3 +265,18 @@ def test_words_of_one_side_alone_are_no_contrast() -> None:
     assert "People's answers stand out by “paris” (900 : 3), uses by people : by models." in said
     assert "Models' answers stand out by “london” (3 : 900)." in said
     assert count(3) in said
+
+
+def test_measures_along_an_axis_tell_their_ends() -> None:
+    rows: list[dict[str, object]] = [
+        {"limit": limit, "backoff": backoff, "failed": 90.0 - 10 * limit + backoff, "calls": 7.0}
+        for limit in (0, 1, 2)
+        for backoff in (0, 1)
+    ]
+    (figure,) = measures(grid({"limit": [0, 1, 2], "backoff": [0, 1]}, rows))
+    assert "Backoff 0, failed questions: 90 at limit 0, 70 at 2; falls at every step." in figure.says
+    many: list[dict[str, object]] = [{**row, "run": run} for row in rows for run in "abc" if row["backoff"] == 0]
+    many += [{"limit": limit, "backoff": 0, "failed": 5.0, "calls": 7.0, "run": "d"} for limit in (0, 1, 2)]
+    (figure,) = measures(grid({"limit": [0, 1, 2], "run": ["a", "b", "c", "d"]}, many))
+    assert "over the 4 lines: 5 to 90 at limit 0, 5 to 70 at limit 2. Between the ends 0 rise and 3 fall" in figure.says
+    assert "0 by more than their intervals" in figure.says

@@ -20,6 +20,7 @@ from tamiz.reports.plots.choices import choices
 from tamiz.reports.plots.depth import Depth, depth
 from tamiz.reports.plots.flow import ARRIVED, flow
 from tamiz.reports.plots.latency import latency
+from tamiz.reports.plots.measures import measures
 from tamiz.reports.plots.scores import Scores, scores
 from tamiz.reports.spread import Spread
 from tamiz.reports.timeline import Timeline
@@ -74,10 +75,11 @@ def experiment_report(folder: Path) -> Document:
 
 
 def _figures(grid: Grid, questions: "_Questions") -> Iterator[Figure | None]:
-    along = [hits(grid), thresholds(grid), scale(grid)]
-    yield from along
-    ordered = any(grid.numeric(axis) for axis in grid.axes)
-    if not any(along) or not ordered:
+    own = [hits(grid), thresholds(grid), scale(grid)]
+    yield from own
+    if not any(own) and any(grid.numeric(axis) for axis in grid.axes):
+        yield from measures(grid)
+    elif not any(own):
         yield choices(grid, "grid")
     yield from questions.figures()
 

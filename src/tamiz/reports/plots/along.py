@@ -11,7 +11,7 @@ from tamiz.reports.numbers import number, percent, times
 from tamiz.reports.plots.curves import BANDS, Curve, Panel, draw_panels, height, trend
 from tamiz.reports.plots.ranking import ahead
 
-__all__ = ["hits", "scale", "thresholds"]
+__all__ = ["Along", "along", "hits", "scale", "thresholds"]
 
 _PANELS: Final = 6
 _SERIES: Final = 7
@@ -30,9 +30,9 @@ def hits(grid: Grid) -> Figure | None:
     """Show the hit ratio by cache size; `None` where it was not measured."""
     if "hit_ratio" not in grid.metrics or "size" not in grid.axes or not grid.numeric("size"):
         return None
-    return _along(
+    return along(
         grid,
-        _Plot(
+        Along(
             name="hits",
             title="Hit ratio by cache size",
             metric="hit_ratio",
@@ -51,9 +51,9 @@ def scale(grid: Grid) -> Figure | None:
     axis = next((name for name in _SCALES if name in grid.axes and grid.numeric(name)), None)
     if "throughput" not in grid.metrics or axis is None:
         return None
-    return _along(
+    return along(
         grid,
-        _Plot(
+        Along(
             name="scale",
             title=f"Throughput by {axis}",
             metric="throughput",
@@ -101,8 +101,8 @@ def thresholds(grid: Grid) -> Figure | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plot:
-    """A metric along an axis."""
+class Along:
+    """A plot of a metric along an axis of numbers."""
 
     name: str
     title: str
@@ -116,7 +116,8 @@ class _Plot:
     shares: bool = False
 
 
-def _along(grid: Grid, plot: _Plot) -> Figure:
+def along(grid: Grid, plot: Along) -> Figure:
+    """Draw it: lines in panels, with what `plot.says` says of each panel."""
     others = [other for other in grid.axes if other != plot.axis]
     series = next((other for other in plot.lines if other in others), others[0] if others else None)
     frames = [other for other in others if other != series]

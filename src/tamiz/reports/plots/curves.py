@@ -42,14 +42,14 @@ class Panel:
 
 def height(panels: int, *, narrow: bool) -> float:
     """Give the height of the canvas."""
-    return 0.5 + 2.4 * (panels if narrow else -(-panels // 2)) + (0.7 if panels == 1 else 0)
+    return 0.5 + 2.4 * -(-panels // _columns(panels, narrow=narrow)) + (0.7 if panels == 1 else 0)
 
 
 def draw_panels(panels: Sequence[Panel], xlabel: str) -> Draw:
-    """Draw the panels, two in a row on a wide canvas."""
+    """Draw the panels, two or three in a row on a wide canvas."""
 
     def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: FBT001 - a Draw
-        columns = 1 if narrow or len(panels) == 1 else 2
+        columns = _columns(len(panels), narrow=narrow)
         rows = -(-len(panels) // columns)
         same = len({panel.ylabel for panel in panels}) == 1
         frames = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=same).flat
@@ -93,6 +93,10 @@ def trend(points: Sequence[tuple[float, Mean]]) -> str:
     if all(step > 0 for step in steps) or all(step < 0 for step in steps):
         return f"{word} at every step"
     return f"{word}, though not at every step"
+
+
+def _columns(panels: int, *, narrow: bool) -> int:
+    return 1 if narrow else 3 if panels == 3 else min(panels, 2)  # noqa: PLR2004 - three in a row fit, too
 
 
 def _line(axes: Axes, curve: Curve, style: dict[str, object]) -> None:
