@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tamiz.errors import UsageError
 from tamiz.reports.document import Document, Figure, Table
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, named, shown
 from tamiz.reports.numbers import count, duration, number, plural
 from tamiz.reports.plots.along import hits, scale, thresholds
 from tamiz.reports.plots.choices import choices
@@ -80,7 +80,7 @@ def _figures(grid: Grid, questions: "_Questions") -> Iterator[Figure | None]:
     if not any(own) and any(grid.numeric(axis) for axis in grid.axes):
         yield from measures(grid)
     elif not any(own):
-        yield choices(grid, "grid")
+        yield choices(grid)
     yield from questions.figures()
 
 
@@ -92,12 +92,7 @@ class _Questions:
             (a for a, v in grid.axes.items() if len(v) <= _LABELS), None
         )
         self._labels = {
-            row.get("cell"): (
-                shown(row[self._axis]) if isinstance(row[self._axis], str) else f"{self._axis} {shown(row[self._axis])}"
-            )
-            if self._axis
-            else "all"
-            for row in grid.rows
+            row.get("cell"): named(self._axis, row[self._axis]) if self._axis else "all" for row in grid.rows
         }
         self._single = len(self._labels) == 1
         found = parameters.get("threshold")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, named, shown
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import number, percent, times
 from tamiz.reports.plots.curves import BANDS, Curve, Panel, draw_panels, height, trend
@@ -19,8 +19,10 @@ _BOUNDS: Final = frozenset({"belady", "opt", "optimal", "min"})
 """Policies that know the future: a bound, no rival."""
 _SCALES: Final = ("workers", "partitions", "parallelism", "concurrency", "processes")
 _OF_THRESHOLD: Final[Mapping[str, str]] = {
+    "accepted_share": "share of accepted answers",
     "accepted": "accepted answers",
     "regenerations": "regenerations",
+    "calls_per_question": "model calls a question",
     "calls": "model calls",
     "mean_score": "mean score",
 }
@@ -70,7 +72,7 @@ def thresholds(grid: Grid) -> Figure | None:
     """Show what became of the questions at each threshold; `None` where that was not measured."""
     if "threshold" not in grid.axes or not grid.numeric("threshold"):
         return None
-    metrics = [name for name in _OF_THRESHOLD if name in grid.metrics]
+    metrics = [name for name in _OF_THRESHOLD if name in grid.metrics and not grid.has_share(name)]
     others = [axis for axis in grid.axes if axis != "threshold"]
     points = grid.points(others)[:_SERIES]
     if not metrics:
@@ -189,7 +191,7 @@ def _of_scale(curves: Sequence[Curve], axis: str) -> str:
         who = f" with {curve.label}" if len(curves) > 1 else ""
         ratio = f", {times(last.value / first.value)} as much" if first.value > 0 and _clear(first, last) else ""
         said.append(
-            f"from {shown(int(few))} to {shown(int(many))} {axis}{who}, throughput goes from {number(first.value)} to "
+            f"from {axis} {shown(int(few))} to {shown(int(many))}{who}, throughput goes from {number(first.value)} to "
             f"{number(last.value)} questions a second{ratio} ({trend(curve.points)})"
         )
     return "; ".join(said) + "." if said else "there is one point only."
@@ -211,12 +213,8 @@ def _table(grid: Grid, axes: Sequence[str], metrics: Sequence[str], title: str) 
     return Table(title, head, rows, f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.")
 
 
-def _name(axis: str, value: Any) -> str:  # noqa: ANN401 - of any kind
-    return shown(value) if isinstance(value, str) else f"{axis} {shown(value)}"
-
-
 def _label(point: Mapping[str, Any]) -> str:
-    return ", ".join(_name(axis, value) for axis, value in point.items())
+    return ", ".join(named(axis, value) for axis, value in point.items())
 
 
 def _left_out(there: int, drawn: int) -> str:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from tamiz.reports.document import Figure
 from tamiz.reports.grid import Grid, shown
-from tamiz.reports.numbers import milliseconds, number
+from tamiz.reports.numbers import milliseconds, number, percent
 from tamiz.reports.plots.along import Along, along
 from tamiz.reports.plots.curves import Curve, trend
 
@@ -24,7 +24,9 @@ class _Metric(NamedTuple):
 
 
 _METRICS: Final[Mapping[str, _Metric]] = {
+    "failed_share": _Metric("Failed questions", "share of the questions", percent),
     "failed": _Metric("Failed questions", "failed questions", number),
+    "calls_per_question": _Metric("Model calls a question", "model calls a question", number),
     "calls": _Metric("Model calls", "model calls", number),
     "latency_p99": _Metric("99th percentile of latency", "milliseconds", milliseconds),
     "latency_p50": _Metric("Median latency", "milliseconds", milliseconds),
@@ -38,8 +40,8 @@ def measures(grid: Grid) -> Iterator[Figure]:
     if not axes:
         return
     axis = max(axes, key=lambda name: len(grid.axes[name]))
-    varied = [name for name in _METRICS if name in grid.metrics and len({row.get(name) for row in grid.rows}) > 1]
-    for name in varied[:_FIGURES]:
+    found = [name for name in grid.varied(_METRICS) if not grid.has_share(name)]
+    for name in found[:_FIGURES]:
         metric = _METRICS[name]
         yield along(
             grid,
@@ -52,6 +54,7 @@ def measures(grid: Grid) -> Iterator[Figure]:
                 xlabel=axis,
                 ylabel=metric.label,
                 says=partial(_says, metric),
+                shares=metric.show is percent,
             ),
         )
 
