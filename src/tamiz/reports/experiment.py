@@ -159,7 +159,7 @@ class _Questions:
     def figures(self) -> Iterator[Figure | None]:
         """Give the plots that there are values for."""
         whole = "Accepted and exhausted questions of all cells and repetitions."
-        if len(self._by_label) > 1:
+        if sum(map(bool, map(len, self._by_label.values()))) > 1:
             title = f"From question to outcome, by {self._axis}"
             yield latency("latency", title, "answers", whole, self._by_label)
         yield latency("latency-source", "From question to outcome, by source of the answer", "answers", whole,

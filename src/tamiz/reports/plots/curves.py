@@ -55,11 +55,12 @@ def draw_panels(panels: Sequence[Panel], xlabel: str) -> Draw:
         frames = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=same).flat
         labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
         styles = dict(zip(labels, lines(len(labels)), strict=True))
+        xs = sorted({x for panel in panels for curve in panel.curves for x, _ in curve.points})
         for axes, panel in zip(frames, panels, strict=False):
             for curve in panel.curves:
                 _line(axes, curve, styles[curve.label])
             axes.set(title=panel.title, ylabel=panel.ylabel)
-            _scale(axes, panel)
+            _scale(axes, panel, xs)
         grid = list(canvas.axes)
         for place, axes in enumerate(grid):
             if place >= len(panels):
@@ -107,8 +108,7 @@ def _line(axes: Axes, curve: Curve, style: dict[str, object]) -> None:
         axes.fill_between(xs, lows, highs, color=str(style["color"]), alpha=0.18, linewidth=0)
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
-    xs = sorted({x for curve in panel.curves for x, _ in curve.points})
+def _scale(axes: Axes, panel: Panel, xs: Sequence[float]) -> None:
     if xs and xs[0] > 0 and xs[-1] / xs[0] >= _WIDE_LOG:
         axes.set_xscale("log")
     if len(xs) <= 8:  # noqa: PLR2004 - a tick at each has room
