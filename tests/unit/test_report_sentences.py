@@ -17,6 +17,7 @@ from tamiz.reports.plots.choices import choices
 from tamiz.reports.plots.curves import trend
 from tamiz.reports.plots.flow import ARRIVED, flow
 from tamiz.reports.plots.latency import latency
+from tamiz.reports.plots.measures import measures
 from tamiz.reports.plots.popularity import popularity
 from tamiz.reports.plots.ranking import ahead
 from tamiz.reports.plots.scores import Scores, scores
@@ -60,9 +61,9 @@ def test_a_latency_has_a_fitting_unit() -> None:
 
 def test_who_is_ahead_clearly_is_named() -> None:
     said = ahead({"a": mean(3, 2.9, 3.1), "b": mean(2, 1.9, 2.1), "c": mean(1, 1, 1)}, "rate", number)
-    assert said == "a has the highest rate, 3, before b with 2"
+    assert said == "the highest rate is that of a, 3, before b with 2"
     said = ahead({"a": mean(3, 2.9, 3.1), "b": mean(2, 1.9, 2.1)}, "cost", number, most=False)
-    assert said == "b has the lowest cost, 2, before a with 3"
+    assert said == "the lowest cost is that of b, 2, before a with 3"
 
 
 def test_overlapping_intervals_are_not_told_apart() -> None:
@@ -74,7 +75,7 @@ def test_overlapping_intervals_are_not_told_apart() -> None:
 def test_ties_are_ties() -> None:
     assert ahead({"a": mean(3, 3, 3), "b": mean(3, 3, 3)}, "rate", number) == "all have the same rate, 3"
     said = ahead({"a": mean(3, 3, 3), "b": mean(3, 3, 3), "c": mean(1, 1, 1)}, "rate", number)
-    assert said == "a and b share the highest rate, 3"
+    assert said == "the highest rate, 3, is shared by a and b"
 
 
 def test_a_single_measurement_does_not_rule_out_chance() -> None:
@@ -220,7 +221,7 @@ def test_the_bound_of_the_future_is_no_rival() -> None:
         for jitter in (-0.001, 0.0, 0.001)
     ]
     said = says(hits(grid({"policy": ["lru", "sieve", "belady"], "size": [10, 100]}, rows)))
-    assert "At size 10, sieve has the highest hit ratio, 41 %, before lru with 31 %" in said
+    assert "At size 10, the highest hit ratio is that of sieve, 41 %, before lru with 31 %" in said
     assert "belady, which knows the future, reaches 70 % there, 20 points more than the best" in said
 
 
@@ -250,10 +251,10 @@ def test_choices_name_what_is_best_for_each_measure() -> None:
         for p, f, t in (("a", 1, 10.0), ("b", 9, 90.0))
         for _ in range(3)
     ]
-    said = says(choices(grid({"policy": ["a", "b"]}, rows), "x"))
-    assert "B has the highest throughput, 90/s, before a with 10/s." in said
-    assert "A has the lowest number of failed questions, 1, before b with 9." in said
-    assert "All have the same 99th percentile of latency, 5 ms." in said
+    said = says(choices(grid({"policy": ["a", "b"]}, rows)))
+    assert "The highest throughput is that of b, 90/s, before a with 10/s." in said
+    assert "The lowest number of failed questions is that of a, 1, before b with 9." in said
+    assert "latency" not in said, "what is the same everywhere is no choice"
 
 
 def test_words_of_one_side_alone_are_no_contrast() -> None:
@@ -264,3 +265,18 @@ def test_words_of_one_side_alone_are_no_contrast() -> None:
     assert "People's answers stand out by “paris” (900 : 3), uses by people : by models." in said
     assert "Models' answers stand out by “london” (3 : 900)." in said
     assert count(3) in said
+
+
+def test_measures_along_an_axis_tell_their_ends() -> None:
+    rows: list[dict[str, object]] = [
+        {"limit": limit, "backoff": backoff, "failed": 90.0 - 10 * limit + backoff, "calls": 7.0}
+        for limit in (0, 1, 2)
+        for backoff in (0, 1)
+    ]
+    (figure,) = measures(grid({"limit": [0, 1, 2], "backoff": [0, 1]}, rows))
+    assert "Backoff 0, failed questions: 90 at limit 0, 70 at 2; falls at every step." in figure.says
+    many: list[dict[str, object]] = [{**row, "run": run} for row in rows for run in "abc" if row["backoff"] == 0]
+    many += [{"limit": limit, "backoff": 0, "failed": 5.0, "calls": 7.0, "run": "d"} for limit in (0, 1, 2)]
+    (figure,) = measures(grid({"limit": [0, 1, 2], "run": ["a", "b", "c", "d"]}, many))
+    assert "over the 4 lines: 5 to 90 at limit 0, 5 to 70 at limit 2. Between the ends 0 rise and 3 fall" in figure.says
+    assert "0 by more than their intervals" in figure.says

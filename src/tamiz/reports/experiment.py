@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from tamiz.errors import UsageError
 from tamiz.reports.document import Document, Figure, Table
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, named, shown
 from tamiz.reports.numbers import count, duration, number, plural
 from tamiz.reports.plots.along import hits, scale, thresholds
 from tamiz.reports.plots.choices import choices
 from tamiz.reports.plots.depth import Depth, depth
 from tamiz.reports.plots.flow import ARRIVED, flow
 from tamiz.reports.plots.latency import latency
+from tamiz.reports.plots.measures import measures
 from tamiz.reports.plots.scores import Scores, scores
 from tamiz.reports.spread import Spread
 from tamiz.reports.timeline import Timeline
@@ -74,11 +75,12 @@ def experiment_report(folder: Path) -> Document:
 
 
 def _figures(grid: Grid, questions: "_Questions") -> Iterator[Figure | None]:
-    along = [hits(grid), thresholds(grid), scale(grid)]
-    yield from along
-    ordered = any(grid.numeric(axis) for axis in grid.axes)
-    if not any(along) or not ordered:
-        yield choices(grid, "grid")
+    own = [hits(grid), thresholds(grid), scale(grid)]
+    yield from own
+    if not any(own) and any(grid.numeric(axis) for axis in grid.axes):
+        yield from measures(grid)
+    elif not any(own):
+        yield choices(grid)
     yield from questions.figures()
 
 
@@ -90,12 +92,7 @@ class _Questions:
             (a for a, v in grid.axes.items() if len(v) <= _LABELS), None
         )
         self._labels = {
-            row.get("cell"): (
-                shown(row[self._axis]) if isinstance(row[self._axis], str) else f"{self._axis} {shown(row[self._axis])}"
-            )
-            if self._axis
-            else "all"
-            for row in grid.rows
+            row.get("cell"): named(self._axis, row[self._axis]) if self._axis else "all" for row in grid.rows
         }
         self._single = len(self._labels) == 1
         found = parameters.get("threshold")
@@ -162,7 +159,7 @@ class _Questions:
     def figures(self) -> Iterator[Figure | None]:
         """Give the plots that there are values for."""
         whole = "Accepted and exhausted questions of all cells and repetitions."
-        if len(self._by_label) > 1:
+        if sum(map(bool, map(len, self._by_label.values()))) > 1:
             title = f"From question to outcome, by {self._axis}"
             yield latency("latency", title, "answers", whole, self._by_label)
         yield latency("latency-source", "From question to outcome, by source of the answer", "answers", whole,

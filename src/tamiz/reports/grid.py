@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ from tamiz.errors import UsageError
 from tamiz.reports.interval import Mean, mean_of
 from tamiz.reports.numbers import number
 
-__all__ = ["Grid", "shown"]
+__all__ = ["Grid", "named", "shown"]
 
 _OTHER: Final = frozenset({"cell", "repetition", "seed"})
 
@@ -32,7 +32,7 @@ class Grid:
     @classmethod
     def read(cls, folder: Path, about: Mapping[str, Any]) -> "Grid":
         """Read the cells. Raises `UsageError` where there are none."""
-        rows = _rows(folder / "cells.parquet")
+        rows = [_with_shares(row) for row in _rows(folder / "cells.parquet")]
         if not rows:
             raise UsageError(f"{str(folder)!r} holds no cells yet: let the experiment finish at least one")
         named = about.get("axes") or {}
@@ -53,6 +53,15 @@ class Grid:
             and name not in _OTHER
             and any(isinstance(row[name], int | float) and not isinstance(row[name], bool) for row in self.rows)
         ]
+
+    def varied(self, metrics: Iterable[str]) -> list[str]:
+        """Give those of the metrics that were measured and are not the same everywhere, in their order."""
+        there = self.metrics
+        return [name for name in metrics if name in there and len({row.get(name) for row in self.rows}) > 1]
+
+    def has_share(self, metric: str) -> bool:
+        """Tell whether a count was measured as a share of the questions, too."""
+        return any(name in self.metrics for name in (f"{metric}_share", f"{metric}_per_question"))
 
     def numeric(self, axis: str) -> bool:
         """Tell whether an axis is one of numbers."""
@@ -83,6 +92,12 @@ class Grid:
         return max(counts.values())
 
 
+def named(axis: str, value: Any) -> str:  # noqa: ANN401
+    """Give a value of an axis so that it can stand alone: `lru`, but `size 100`."""
+    text = shown(value)
+    return text if isinstance(value, str) and text[:1].isalpha() and text != "none" else f"{axis} {text}"
+
+
 def shown(value: Any) -> str:  # noqa: ANN401 - an axis has values of any kind
     """Give a value of an axis as text."""
     if value is None:
@@ -98,6 +113,11 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
     return found
+
+
+def _with_shares(row: dict[str, Any]) -> dict[str, Any]:
+    failed, questions = row.get("failed"), row.get("questions")
+    return {**row, "failed_share": failed / questions} if failed is not None and questions else row
 
 
 def _key(value: Any) -> str:  # noqa: ANN401

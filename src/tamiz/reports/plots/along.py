@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, named, shown
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import number, percent, times
 from tamiz.reports.plots.curves import BANDS, Curve, Panel, draw_panels, height, trend
 from tamiz.reports.plots.ranking import ahead
 
-__all__ = ["hits", "scale", "thresholds"]
+__all__ = ["Along", "along", "hits", "scale", "thresholds"]
 
 _PANELS: Final = 6
 _SERIES: Final = 7
@@ -19,8 +19,10 @@ _BOUNDS: Final = frozenset({"belady", "opt", "optimal", "min"})
 """Policies that know the future: a bound, no rival."""
 _SCALES: Final = ("workers", "partitions", "parallelism", "concurrency", "processes")
 _OF_THRESHOLD: Final[Mapping[str, str]] = {
+    "accepted_share": "share of accepted answers",
     "accepted": "accepted answers",
     "regenerations": "regenerations",
+    "calls_per_question": "model calls a question",
     "calls": "model calls",
     "mean_score": "mean score",
 }
@@ -30,9 +32,9 @@ def hits(grid: Grid) -> Figure | None:
     """Show the hit ratio by cache size; `None` where it was not measured."""
     if "hit_ratio" not in grid.metrics or "size" not in grid.axes or not grid.numeric("size"):
         return None
-    return _along(
+    return along(
         grid,
-        _Plot(
+        Along(
             name="hits",
             title="Hit ratio by cache size",
             metric="hit_ratio",
@@ -51,9 +53,9 @@ def scale(grid: Grid) -> Figure | None:
     axis = next((name for name in _SCALES if name in grid.axes and grid.numeric(name)), None)
     if "throughput" not in grid.metrics or axis is None:
         return None
-    return _along(
+    return along(
         grid,
-        _Plot(
+        Along(
             name="scale",
             title=f"Throughput by {axis}",
             metric="throughput",
@@ -70,7 +72,7 @@ def thresholds(grid: Grid) -> Figure | None:
     """Show what became of the questions at each threshold; `None` where that was not measured."""
     if "threshold" not in grid.axes or not grid.numeric("threshold"):
         return None
-    metrics = [name for name in _OF_THRESHOLD if name in grid.metrics]
+    metrics = [name for name in _OF_THRESHOLD if name in grid.metrics and not grid.has_share(name)]
     others = [axis for axis in grid.axes if axis != "threshold"]
     points = grid.points(others)[:_SERIES]
     if not metrics:
@@ -101,8 +103,8 @@ def thresholds(grid: Grid) -> Figure | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plot:
-    """A metric along an axis."""
+class Along:
+    """A plot of a metric along an axis of numbers."""
 
     name: str
     title: str
@@ -116,7 +118,8 @@ class _Plot:
     shares: bool = False
 
 
-def _along(grid: Grid, plot: _Plot) -> Figure:
+def along(grid: Grid, plot: Along) -> Figure:
+    """Draw it: lines in panels, with what `plot.says` says of each panel."""
     others = [other for other in grid.axes if other != plot.axis]
     series = next((other for other in plot.lines if other in others), others[0] if others else None)
     frames = [other for other in others if other != series]
@@ -188,7 +191,7 @@ def _of_scale(curves: Sequence[Curve], axis: str) -> str:
         who = f" with {curve.label}" if len(curves) > 1 else ""
         ratio = f", {times(last.value / first.value)} as much" if first.value > 0 and _clear(first, last) else ""
         said.append(
-            f"from {shown(int(few))} to {shown(int(many))} {axis}{who}, throughput goes from {number(first.value)} to "
+            f"from {axis} {shown(int(few))} to {shown(int(many))}{who}, throughput goes from {number(first.value)} to "
             f"{number(last.value)} questions a second{ratio} ({trend(curve.points)})"
         )
     return "; ".join(said) + "." if said else "there is one point only."
@@ -210,12 +213,8 @@ def _table(grid: Grid, axes: Sequence[str], metrics: Sequence[str], title: str) 
     return Table(title, head, rows, f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.")
 
 
-def _name(axis: str, value: Any) -> str:  # noqa: ANN401 - of any kind
-    return shown(value) if isinstance(value, str) else f"{axis} {shown(value)}"
-
-
 def _label(point: Mapping[str, Any]) -> str:
-    return ", ".join(_name(axis, value) for axis, value in point.items())
+    return ", ".join(named(axis, value) for axis, value in point.items())
 
 
 def _left_out(there: int, drawn: int) -> str:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, named
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import milliseconds, number, percent
 from tamiz.reports.plots.ranking import ahead
@@ -17,6 +17,7 @@ __all__ = ["choices"]
 
 _PANELS: Final = 4
 _ROWS: Final = 24
+_SHARES: Final = frozenset({"failed_share", "accepted_share", "hit_ratio"})
 
 
 class _Metric(NamedTuple):
@@ -28,27 +29,27 @@ class _Metric(NamedTuple):
 
 
 _METRICS: Final[Mapping[str, _Metric]] = {
-    "throughput": _Metric("questions a second", "throughput", most=True),
-    "accepted": _Metric("accepted answers", "number of accepted answers", most=True),
-    "failed": _Metric("failed questions", "number of failed questions", most=False),
-    "calls": _Metric("model calls", "number of model calls", most=False),
-    "retries": _Metric("failed calls", "number of failed calls", most=False),
+    "failed_share": _Metric("failed questions", "share of failed questions", most=False),
     "latency_p50": _Metric("median latency", "median latency", most=False),
     "latency_p99": _Metric("99th percentile of latency", "99th percentile of latency", most=False),
+    "calls_per_question": _Metric("model calls a question", "number of model calls a question", most=False),
+    "accepted_share": _Metric("accepted answers", "share of accepted answers", most=True),
+    "throughput": _Metric("questions a second", "throughput", most=True),
     "hit_ratio": _Metric("hit ratio", "hit ratio", most=True),
+    "failed": _Metric("failed questions", "number of failed questions", most=False),
+    "calls": _Metric("model calls", "number of model calls", most=False),
+    "accepted": _Metric("accepted answers", "number of accepted answers", most=True),
 }
+"""What is compared, the first four of them that differ; counts only where there are no shares of them."""
 
 
-def choices(grid: Grid, name: str, taken: Sequence[str] = ()) -> Figure | None:
-    """Compare the points of the grid, each of which is a row; `None` where there is nothing to compare.
-
-    Metrics in `taken` have plots of their own.
-    """
-    metrics = [metric for metric in _METRICS if metric in grid.metrics and metric not in taken][:_PANELS]
+def choices(grid: Grid) -> Figure | None:
+    """Compare the points of the grid, each of which is a row; `None` where there is nothing to compare."""
+    metrics = [metric for metric in grid.varied(_METRICS) if not grid.has_share(metric)][:_PANELS]
     points = grid.points(list(grid.axes))
     if not metrics or len(points) < 2 or len(points) > _ROWS:  # noqa: PLR2004 - nobody to compare with
         return None
-    labels = [", ".join(_name(grid, axis, value) for axis, value in point.items()) for point in points]
+    labels = [", ".join(named(axis, value) for axis, value in point.items()) for point in points]
     means = {
         metric: {
             label: mean
@@ -64,7 +65,7 @@ def choices(grid: Grid, name: str, taken: Sequence[str] = ()) -> Figure | None:
             said.append(text[:1].upper() + text[1:] + ".")
     tall = 0.7 + 0.24 * len(points) + 0.45
     return Figure(
-        name=f"{name}-choices",
+        name="choices",
         title="The choices compared",
         draw=lambda canvas, narrow: _draw(canvas, labels, means, narrow=narrow),
         says=" ".join(said),
@@ -103,17 +104,12 @@ def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str
         axes.remove()
 
 
-def _name(grid: Grid, axis: str, value: object) -> str:
-    text = shown(value)
-    return text if isinstance(value, str) and len(grid.axes) <= 2 else f"{axis} {text}"  # noqa: PLR2004 - plain enough
-
-
 def _show(metric: str, value: float) -> str:
     if metric.startswith("latency"):
         return milliseconds(value)
     if metric == "throughput":
         return f"{number(value)}/s"
-    return percent(value) if metric == "hit_ratio" else f"{value:,.0f}" if abs(value) >= 100 else number(value)  # noqa: PLR2004
+    return percent(value) if metric in _SHARES else f"{value:,.0f}" if abs(value) >= 100 else number(value)  # noqa: PLR2004
 
 
 def _tick(metric: str, value: float, _: int) -> str:

@@ -42,24 +42,25 @@ class Panel:
 
 def height(panels: int, *, narrow: bool) -> float:
     """Give the height of the canvas."""
-    return 0.5 + 2.4 * (panels if narrow else -(-panels // 2)) + (0.7 if panels == 1 else 0)
+    return 0.5 + 2.4 * -(-panels // _columns(panels, narrow=narrow)) + (0.7 if panels == 1 else 0)
 
 
 def draw_panels(panels: Sequence[Panel], xlabel: str) -> Draw:
-    """Draw the panels, two in a row on a wide canvas."""
+    """Draw the panels, two or three in a row on a wide canvas."""
 
     def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: FBT001 - a Draw
-        columns = 1 if narrow or len(panels) == 1 else 2
+        columns = _columns(len(panels), narrow=narrow)
         rows = -(-len(panels) // columns)
         same = len({panel.ylabel for panel in panels}) == 1
         frames = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=same).flat
         labels = list(dict.fromkeys(curve.label for panel in panels for curve in panel.curves))
         styles = dict(zip(labels, lines(len(labels)), strict=True))
+        xs = sorted({x for panel in panels for curve in panel.curves for x, _ in curve.points})
         for axes, panel in zip(frames, panels, strict=False):
             for curve in panel.curves:
                 _line(axes, curve, styles[curve.label])
             axes.set(title=panel.title, ylabel=panel.ylabel)
-            _scale(axes, panel)
+            _scale(axes, panel, xs)
         grid = list(canvas.axes)
         for place, axes in enumerate(grid):
             if place >= len(panels):
@@ -95,6 +96,10 @@ def trend(points: Sequence[tuple[float, Mean]]) -> str:
     return f"{word}, though not at every step"
 
 
+def _columns(panels: int, *, narrow: bool) -> int:
+    return 1 if narrow else 3 if panels == 3 else min(panels, 2)  # noqa: PLR2004 - three in a row fit, too
+
+
 def _line(axes: Axes, curve: Curve, style: dict[str, object]) -> None:
     xs = [x for x, _ in curve.points]
     axes.plot(xs, [mean.value for _, mean in curve.points], label=curve.label, **style)  # type: ignore[arg-type]
@@ -103,8 +108,7 @@ def _line(axes: Axes, curve: Curve, style: dict[str, object]) -> None:
         axes.fill_between(xs, lows, highs, color=str(style["color"]), alpha=0.18, linewidth=0)
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
-    xs = sorted({x for curve in panel.curves for x, _ in curve.points})
+def _scale(axes: Axes, panel: Panel, xs: Sequence[float]) -> None:
     if xs and xs[0] > 0 and xs[-1] / xs[0] >= _WIDE_LOG:
         axes.set_xscale("log")
     if len(xs) <= 8:  # noqa: PLR2004 - a tick at each has room

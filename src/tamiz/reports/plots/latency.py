@@ -18,6 +18,8 @@ _FEW: Final = 20
 """Of fewer values no median is compared with another."""
 _TAIL: Final = 100
 """Of fewer values there is no 99th percentile."""
+_LONG: Final = 16
+"""Labels that are longer stand above the plot."""
 _TOLERANCE: Final = 1 + 2.5 * RESOLUTION
 
 
@@ -80,7 +82,8 @@ def _draw(spreads: Mapping[str, Spread], took: str) -> Draw:
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         soften(axes, grid="both")
         if len(spreads) > 1:
-            where = {"loc": "outside upper left", "ncols": 2} if narrow else {"loc": "outside right upper"}
+            above = narrow or max(map(len, spreads)) > _LONG
+            where = {"loc": "outside upper left", "ncols": 2} if above else {"loc": "outside right upper"}
             canvas.legend(**where)
 
     return draw

@@ -22,17 +22,17 @@ def ahead(means: Mapping[str, Mean], what: str, show: Callable[[float], str], *,
     if len(equal) == len(order):
         return f"all have the same {what}, {show(top.value)}"
     if len(equal) > 1:
-        return f"{joined(equal)} share the {word} {what}, {show(top.value)}"
+        return f"the {word} {what}, {show(top.value)}, is shared by {joined(equal)}"
     second = means[order[1]]
     if top.n == 1 or second.n == 1:
         return (
-            f"{best} has the {word} {what}, {show(top.value)}, before {order[1]} with {show(second.value)}; measured "
-            "once, so chance is not ruled out"
+            f"the {word} {what} is that of {best}, {show(top.value)}, before {order[1]} with {show(second.value)}; "
+            "measured once, so chance is not ruled out"
         )
     level = [label for label in order[1:] if not means[label].apart(top)]
     if level:
         return (
-            f"{best} has the {word} mean {what}, {show(top.value)}, but its interval overlaps with "
+            f"the {word} mean {what} is that of {best}, {show(top.value)}, but its interval overlaps with "
             f"{'that' if len(level) == 1 else 'those'} of {joined(level)}: these repetitions do not tell them apart"
         )
-    return f"{best} has the {word} {what}, {show(top.value)}, before {order[1]} with {show(second.value)}"
+    return f"the {word} {what} is that of {best}, {show(top.value)}, before {order[1]} with {show(second.value)}"
