@@ -42,7 +42,8 @@ def make(kind: str, asked: Asked, all_asked: Sequence[Asked], which: str, number
             same = other.question == asked.question
             return [] if same else [("another question's", pick((other.reference, *other.right), *key, "text"))]
         case "refusal":
-            return [("refusal", pick(REFUSALS[which], *key).format(topic=about))]
+            said = pick(REFUSALS[which], *key)
+            return [(f"refusal {REFUSALS[which].index(said)}", said.format(topic=about))]
         case "echo":
             return _echoes(asked.question, about, which, key)
         case "junk":

@@ -2,7 +2,7 @@
 
 `python bench/gate/train.py`. The same input gives the same file. Each head is a logistic regression of one failure
 against good answers. The shares of the one rule and its calibration come from heads that had not seen the question
-(five folds by question).
+(five folds by question; refusals by their phrase and junk by its kind, as they are met in ways that nobody foresaw).
 """
 
 import json
@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from kinds import as_statement
-from questions import made_from, short_questions
+from questions import draw, made_from, short_questions
 from rows import Measured, Row, measure_all, rows_of
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from tamiz.gate import echo, junk, meaning, refusal, truncation, vectors
+from tamiz.gate.scorer import is_short
+from tamiz.gate.text import Text
 
 OUT = Path(__file__).parents[2] / "src" / "tamiz" / "gate" / "weights.json"
 FOLDS = 5
@@ -79,6 +81,7 @@ class Side:
         self.kinds = np.array([row.kind for row in rows])
         self.groups = np.array([row.group for row in rows])
         self.counted = self.groups < counted
+        self.folds = np.array([fold_of(row) for row in rows])
         self.columns = {
             name: np.array([each[name] for each in measured]) for name in sorted({n for all_ in names.values() for n in all_})
         }
@@ -109,7 +112,7 @@ class Side:
         """Give each head's logits by heads that have not seen the question."""
         crossed = {head: np.zeros(len(self.kinds)) for head in self.names}
         for fold in range(FOLDS):
-            tested = self.groups % FOLDS == fold
+            tested = self.folds == fold
             for head in self.names:
                 crossed[head][tested] = self.logits(head, *self.fit(head, ~tested))[tested]
         return crossed
@@ -117,6 +120,10 @@ class Side:
 
 Shares = dict[str, tuple[float, float]]
 """Of each head its share in the rule, and how steep its logits are taken."""
+
+
+def fold_of(row: Row) -> int:
+    return int(draw("fold", row.how) * FOLDS) if row.kind in {"refusal", "junk"} else row.group % FOLDS
 
 
 def evidence(logits: dict[str, Matrix], shares: Shares) -> Matrix:
@@ -206,10 +213,15 @@ def sides(
             head: (*each, *(name for name in WITH_VECTORS.get(head, ()) if name in known)) for head, each in names.items()
         }
 
-    long = [at for at, row in enumerate(rows) if row.group < first_short]
-    short = [at for at, row in enumerate(rows) if row.group >= first_short]
+    brief = [is_short(Text(row.reference)) for row in rows]
+    long = [at for at, row in enumerate(rows) if not brief[at]]
+    short = [at for at, row in enumerate(rows) if brief[at]]
     # another question's short answer cannot be told without a reference
-    alone = long + [at for at in short if rows[at].kind == "good" and rows[at].group < first_short + SHORT_ALONE]
+    alone = [
+        at
+        for at, row in enumerate(rows)
+        if row.group < first_short or (row.kind == "good" and row.group < first_short + SHORT_ALONE)
+    ]
 
     def side(chosen: Sequence[int], *, beside: bool) -> dict[str, Any]:
         names = named(BESIDE, vectors.FEATURES) if beside else named(ALONE, vectors.ALONE)

@@ -10,12 +10,11 @@ from tamiz.gate.text import Text
 from tamiz.gate.weights import load_weights
 from tamiz.scoring import NO_REFERENCE, NOTHING_TO_SCORE, Score, folded, forms
 
-__all__ = ["FLAGGED", "SHORT", "GateScorer"]
+__all__ = ["FLAGGED", "GateScorer", "is_short"]
 
 FLAGGED: Final = 0.5
 """Below this score reasons are given; without a reference an answer at or above it is not scored at all."""
-SHORT: Final = 4
-"""A reference of at most so many words is one that an answer has to contain, rather than to be like."""
+_SHORT: Final = 4
 
 _REASONS: Final = 3
 _BESIDE_THE_FIRST: Final = 1 / 4
@@ -77,7 +76,7 @@ class GateScorer:
     def _beside(self, pair: Pair) -> Score:
         assert pair.reference is not None  # noqa: S101 - what calls this has looked
         measured = measure(pair, with_vectors=self._vectors)
-        short = len(pair.reference.words) <= SHORT
+        short = is_short(pair.reference)
         off = self._left_out(pair)
         decision = decide(self._sides.short if short else self._sides.beside, measured, off)
         if decision.score >= FLAGGED:
@@ -86,6 +85,11 @@ class GateScorer:
 
     def _left_out(self, pair: Pair) -> frozenset[str]:
         return self._off if pair.question.words else self._off | {"echo"}
+
+
+def is_short(reference: Text) -> bool:
+    """Tell whether a reference names something, so that an answer has to contain it rather than to be like it."""
+    return len(reference.words) <= _SHORT and not reference.denials
 
 
 def _same(answer: str, form: str) -> bool:

@@ -1,7 +1,7 @@
 """How common words are: a list that ships with tamiz, counted in general knowledge questions."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 __all__ = ["LEVELS", "levels", "opening", "weight"]
@@ -22,7 +22,7 @@ def opening() -> frozenset[str]:
 
 
 def _lines() -> list[str]:
-    return files("tamiz.gate").joinpath("words.txt").read_text("ascii").splitlines()
+    return Path(__file__).with_name("words.txt").read_text("ascii").splitlines()
 
 
 def weight(word: str) -> float:

@@ -1,7 +1,7 @@
 """What the heads weigh: a data file that ships with tamiz and the script `bench/gate/train.py` makes."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 import msgspec
 
@@ -42,4 +42,4 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def load_weights() -> Weights:
     """Read the data file, once a process."""
-    return msgspec.json.decode(files("tamiz.gate").joinpath("weights.json").read_bytes(), type=Weights)
+    return msgspec.json.decode(Path(__file__).with_name("weights.json").read_bytes(), type=Weights)
