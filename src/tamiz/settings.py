@@ -40,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 5
     """Failed calls allowed per attempt; refusals for quota do not count."""
     scorer: str = "tfidf"
+    check: tuple[str, ...] = ()
+    """Checks of the gate that are off (`refusal=off`), and your own: `matches=REGEX`, `forbids=REGEX`,
+    `max-characters=N`, `max-words=N`, `schema=FILE`, `python=MODULE:FUNCTION`. In the variable they stand between blanks."""
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
     concurrency: int = 64
@@ -126,7 +129,7 @@ _KAFKA: Final = {
 _DURATIONS: Final = frozenset(
     {"timeout", "connect_timeout", "first_byte_timeout", "stall_timeout", "give_up_after", "cache_ttl"}
 )
-_LISTS: Final = frozenset({"model", "escalate"})
+_LISTS: Final = frozenset({"model", "escalate", "check"})
 _PATHS: Final = frozenset({"prompt", "state", "cache_dir"})
 _TABLES: Final = frozenset({"prices", "refusal", "kafka"})
 """Settings that only the file can hold."""
@@ -255,6 +258,8 @@ def without_password(url: str) -> str:
 def _wanted(name: str) -> str:
     if name == "unscored":
         return "one of: accept, retry"
+    if name == "check":
+        return "a list of checks, such as refusal=off"
     if name in _LISTS:
         return "a list of model URLs"
     if name == "prices":

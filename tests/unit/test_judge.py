@@ -7,7 +7,8 @@ from strategies import SCORES, asked, responded, scored
 from tamiz.effects import Effects
 from tamiz.messages import LlmResponse, Outcome, RegenerationRequest, Scored, Source, ValidatedResponse
 from tamiz.policy import Policy
-from tamiz.scoring import NO_REFERENCE, Score, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import NO_REFERENCE, Score
 from tamiz.stages.judge import Accept, Exhaust, Judge, Regenerate, Verdict, judge
 
 POLICIES = st.builds(

@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "status": ("tamiz.cli.inspect", "Count questions by outcome, and what is still open."),
     "dead": ("tamiz.cli.dead", "List, show, replay or export dead letters."),
     "export": ("tamiz.cli.export", "Write accepted (or all) rows to a file."),
+    "score": ("tamiz.cli.score", "Score rows of question, answer and reference."),
+    "calibrate": ("tamiz.cli.calibrate", "Find the threshold for a wanted loss or catch."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }
