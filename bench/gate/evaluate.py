@@ -15,9 +15,9 @@ import numpy as np
 from kinds import KINDS, as_statement
 from numpy.typing import NDArray
 from questions import Asked, draw, held_out, short_questions
-from rows import Row, rows_of
 from sklearn.metrics import roc_auc_score
 
+from rows import Row, rows_of
 from tamiz.gate.decision import decide
 from tamiz.gate.heads import measure
 from tamiz.gate.pair import Pair
@@ -267,7 +267,7 @@ def main() -> None:
     )
     table(
         "Caught where 5 % of the good answers are lost",
-        "| scorer | at | short lost | long lost | refusal | junk | verbatim echo | any echo | mismatch | truncated | turned round | "
+        "| scorer | at | short lost | long lost | refusal | junk | verbatim echo | any echo | mismatch | truncated | turned | "
         "wrong |",
         [f"| {name} | " + " | ".join(caught(each)) + " |" for name, each in scored.items()],
     )
@@ -277,7 +277,10 @@ def main() -> None:
     table(
         f"References of a few words: {SHORT_QUESTIONS} trivia questions",
         "| kind | tfidf | plain | vectors |",
-        [f"| {kind} | " + " | ".join(area_of(each, kind, None) for each in brief_scored.values()) + " |" for kind in KINDS],
+        [
+            f"| {kind} | " + " | ".join(area_of(each, kind, None) for each in brief_scored.values()) + " |"
+            for kind in KINDS
+        ],
     )
     for name in ("plain", "vectors"):
         table(

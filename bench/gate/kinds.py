@@ -11,9 +11,77 @@ __all__ = ["KINDS", "as_statement", "flip", "make", "topic", "truncate"]
 KINDS = ("mismatch", "refusal", "echo", "junk", "truncated", "flipped", "wrong")
 
 _STOP = frozenset(
-    "a an and are as at be been but by can could did do does for from had has have how if in into is it its may me more "
-    "most much my no not of on one or our she should so some than that the their them there they this to was we were "
-    "what when where which who whom whose why will with would you your".split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "been",
+        "but",
+        "by",
+        "can",
+        "could",
+        "did",
+        "do",
+        "does",
+        "for",
+        "from",
+        "had",
+        "has",
+        "have",
+        "how",
+        "if",
+        "in",
+        "into",
+        "is",
+        "it",
+        "its",
+        "may",
+        "me",
+        "more",
+        "most",
+        "much",
+        "my",
+        "no",
+        "not",
+        "of",
+        "on",
+        "one",
+        "or",
+        "our",
+        "she",
+        "should",
+        "so",
+        "some",
+        "than",
+        "that",
+        "the",
+        "their",
+        "them",
+        "there",
+        "they",
+        "this",
+        "to",
+        "was",
+        "we",
+        "were",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "would",
+        "you",
+        "your",
+    ]
 )
 _AUXILIARY = re.compile(r"\b(is|are|was|were|can|could|will|would|does|do|did|has|have|should|may|might)\b")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -32,7 +100,9 @@ def topic(question: str) -> str:
     return " ".join(words[-2:]) or "this"
 
 
-def make(kind: str, asked: Asked, all_asked: Sequence[Asked], which: str, number: int = 0) -> list[tuple[str, str]]:
+def make(  # noqa: PLR0911 - one for each kind
+    kind: str, asked: Asked, all_asked: Sequence[Asked], which: str, number: int = 0
+) -> list[tuple[str, str]]:
     """Make bad answers of a kind to a question, each with the name of what was done; `which` lists to take."""
     key = (kind, asked.question, number)
     about = topic(asked.question)

@@ -91,14 +91,18 @@ FILLERS = {
 
 ECHOES = {
     "made": ("You asked: {question}", "The question is: {question}", "You want to know about {topic}."),
-    "apart": ("So you are wondering: {question}", "{question} That is what you asked.", "Regarding your query: {question}"),
+    "apart": (
+        "So you are wondering: {question}",
+        "{question} That is what you asked.",
+        "Regarding your query: {question}",
+    ),
 }
 
 JUNK = {
     "made": {
         "repeated word": ("{word} " * 20,),
         "html": (
-            "<div class=\"content\"><p>Loading...</p><a href=\"/home\">Home</a></div>",
+            '<div class="content"><p>Loading...</p><a href="/home">Home</a></div>',
             "<!DOCTYPE html><html><head><title>{topic}</title></head><body></body></html>",
         ),
         "empty talk": (

@@ -1,4 +1,4 @@
-"""The questions of TruthfulQA, split by hash: one half to make the gate from, the other never looked at but to measure."""
+"""The questions of TruthfulQA, split by hash: one half makes the gate, the other is looked at only to measure."""
 
 import csv
 import os
@@ -63,13 +63,19 @@ def trivia() -> list[tuple[str, str, list[str]]]:
 
 FORMS = {
     "made": ("It is {}.", "The answer is {}.", "{}, as far as I know.", "{statement}: {}.", "I think it was {}."),
-    "apart": ("That would be {}.", "{} is the correct answer.", "{}!", "{} - {statement}.", "Most likely {}, I believe."),
+    "apart": (
+        "That would be {}.",
+        "{} is the correct answer.",
+        "{}!",
+        "{} - {statement}.",
+        "Most likely {}, I believe.",
+    ),
 }
 """How a short answer is given in a sentence."""
 
 
 def short_questions(which: str, count: int, statement: Callable[[str], str]) -> list[Asked]:
-    """Give trivia questions as `Asked`, with right and wrong options in sentences; the two halves have none in common."""
+    """Give trivia questions as `Asked`, right and wrong options in sentences; the halves have none in common."""
     chosen = [each for each in trivia() if (draw("trivia", each[0]) < 0.5) == (which == "made")]
     chosen = sorted(chosen, key=lambda each: draw("order", each[0]))[:count]
     found = []

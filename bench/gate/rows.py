@@ -6,6 +6,7 @@ from typing import NamedTuple
 from kinds import KINDS, make, pick
 from phrases import FILLERS
 from questions import Asked
+
 from tamiz.gate.heads import measure
 from tamiz.gate.pair import Pair
 from tamiz.gate.text import Text

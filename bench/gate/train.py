@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from kinds import as_statement
+from numpy.typing import NDArray
 from questions import draw, made_from, short_questions
-from rows import Measured, Row, measure_all, rows_of
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from rows import Measured, Row, measure_all, rows_of
 from tamiz.gate import echo, junk, meaning, refusal, truncation, vectors
 from tamiz.gate.scorer import is_short
 from tamiz.gate.text import Text
@@ -62,7 +62,15 @@ WITH_VECTORS: dict[str, tuple[str, ...]] = {
 }
 SHARES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0)
 SLOPES = (1.0, 1.5)
-AREAS = {"refusal": 0.985, "echo": 0.97, "junk": 0.985, "truncated": 0.92, "mismatch": 0.985, "flipped": 0.96, "wrong": 0.75}
+AREAS = {
+    "refusal": 0.985,
+    "echo": 0.97,
+    "junk": 0.985,
+    "truncated": 0.92,
+    "mismatch": 0.985,
+    "flipped": 0.96,
+    "wrong": 0.75,
+}
 """The area under the curve that is wanted for each kind."""
 CAUGHT = {"refusal": 0.95, "junk": 0.95, "mismatch": 0.92, "echo": 0.92}
 """The share that is wanted to be caught where 5 % of the good answers are lost."""
@@ -76,14 +84,15 @@ class Side:
     def __init__(
         self, rows: Sequence[Row], measured: Sequence[dict[str, float]], names: dict[str, tuple[str, ...]], counted: int
     ) -> None:
-        """`counted`: groups below it tell how well a rule does; the others only have heads learn what is good."""
+        """Take the rows; groups below `counted` tell how well a rule does, the others only teach what is good."""
         self.names = names
         self.kinds = np.array([row.kind for row in rows])
         self.groups = np.array([row.group for row in rows])
         self.counted = self.groups < counted
         self.folds = np.array([fold_of(row) for row in rows])
         self.columns = {
-            name: np.array([each[name] for each in measured]) for name in sorted({n for all_ in names.values() for n in all_})
+            name: np.array([each[name] for each in measured])
+            for name in sorted({n for all_ in names.values() for n in all_})
         }
 
     def matrix(self, head: str) -> Matrix:
@@ -163,7 +172,7 @@ def choose_shares(side: Side, logits: dict[str, Matrix]) -> Shares:
 
 
 def calibrate(side: Side, value: Matrix) -> list[tuple[float, float]]:
-    """Count which share of answers is good at which evidence: half of all answers good, the others of all kinds alike."""
+    """Count the share of good answers at each evidence: half of all good, the others of all kinds alike."""
     kinds = ["good", *(KIND_OF[head] for head in side.names)]
     weights = np.zeros(len(value))
     for kind in kinds:
@@ -201,16 +210,15 @@ def rule(side: Side) -> dict[str, Any]:
     return {"heads": heads, "calibration": calibrate(side, value)}
 
 
-def sides(
-    rows: Sequence[Row], measured: Sequence[Measured], first_short: int, *, with_vectors: bool
-) -> dict[str, Any]:
+def sides(rows: Sequence[Row], measured: Sequence[Measured], first_short: int, *, with_vectors: bool) -> dict[str, Any]:
     """Make the rules: beside a reference, beside a short one, alone."""
 
     def named(names: dict[str, tuple[str, ...]], known: Sequence[str]) -> dict[str, tuple[str, ...]]:
         if not with_vectors:
             return names
         return {
-            head: (*each, *(name for name in WITH_VECTORS.get(head, ()) if name in known)) for head, each in names.items()
+            head: (*each, *(name for name in WITH_VECTORS.get(head, ()) if name in known))
+            for head, each in names.items()
         }
 
     brief = [is_short(Text(row.reference)) for row in rows]
@@ -226,7 +234,9 @@ def sides(
     def side(chosen: Sequence[int], *, beside: bool) -> dict[str, Any]:
         names = named(BESIDE, vectors.FEATURES) if beside else named(ALONE, vectors.ALONE)
         counted = 1 + (max(row.group for row in rows) if beside else first_short - 1)
-        return rule(Side([rows[at] for at in chosen], [measured[at][0 if beside else 1] for at in chosen], names, counted))
+        return rule(
+            Side([rows[at] for at in chosen], [measured[at][0 if beside else 1] for at in chosen], names, counted)
+        )
 
     return {"beside": side(long, beside=True), "short": side(short, beside=True), "alone": side(alone, beside=False)}
 
@@ -234,7 +244,10 @@ def sides(
 def main() -> None:
     asked = made_from()
     rows = rows_of(asked, "made")
-    rows += [row._replace(group=row.group + len(asked)) for row in rows_of(short_questions("made", SHORT, as_statement), "made")]
+    rows += [
+        row._replace(group=row.group + len(asked))
+        for row in rows_of(short_questions("made", SHORT, as_statement), "made")
+    ]
     made = {
         name: sides(rows, measure_all(rows, with_vectors=with_vectors), len(asked), with_vectors=with_vectors)
         for name, with_vectors in (("plain", False), ("vectors", True))

@@ -1,8 +1,8 @@
 """Makes the list of words that the gate ships: how common each is, counted in the questions it is made from.
 
-`python bench/gate/vocabulary.py` writes `src/tamiz/gate/words.txt`: eight lines, the rarest words first, each word of a
-line about twice as frequent as those of the line before; a ninth with words that hardly ever end a sentence, though they
-are common enough to.
+`python bench/gate/vocabulary.py` writes `src/tamiz/gate/words.txt`: eight lines, the rarest words first, each word of
+a line about twice as frequent as those of the line before; a ninth with words that hardly ever end a sentence, though
+they are common enough to.
 """
 
 import re

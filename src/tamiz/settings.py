@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     scorer: str = "tfidf"
     check: tuple[str, ...] = ()
     """Checks of the gate that are off (`refusal=off`), and your own: `matches=REGEX`, `forbids=REGEX`,
-    `max-characters=N`, `max-words=N`, `schema=FILE`, `python=MODULE:FUNCTION`. In the variable they stand between blanks."""
+    `max-characters=N`, `max-words=N`, `schema=FILE`, `python=MODULE:FUNCTION`. Blanks part them in the variable."""
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
     concurrency: int = 64
@@ -258,10 +258,8 @@ def without_password(url: str) -> str:
 def _wanted(name: str) -> str:
     if name == "unscored":
         return "one of: accept, retry"
-    if name == "check":
-        return "a list of checks, such as refusal=off"
     if name in _LISTS:
-        return "a list of model URLs"
+        return "a list of checks, such as refusal=off" if name == "check" else "a list of model URLs"
     if name == "prices":
         return 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens'
     if name == "kafka":

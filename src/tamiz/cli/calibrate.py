@@ -10,7 +10,8 @@ from tamiz.cli.shared import debug_option, json_option, say_json
 from tamiz.datasets.answered import ROLES, Answered, read_answered
 from tamiz.datasets.columns import parse_pairs
 from tamiz.errors import UsageError
-from tamiz.gate.calibrate import Calibration, Goal, Judged, Point, calibrate as find_threshold, curve
+from tamiz.gate.calibrate import Calibration, Goal, Judged, Point, curve
+from tamiz.gate.calibrate import calibrate as find_threshold
 from tamiz.gate.spoil import spoil
 from tamiz.scorers import make_scorer
 from tamiz.scoring import Scorer
@@ -42,7 +43,7 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
     """Find the threshold on rows of question, answer, reference and label (1 good, 0 bad).
 
     Without bad rows, bad answers are made from the good ones: another row's answer, a refusal, an echo, one cut off.
-    The figures are cross-fitted: each row is judged by a threshold chosen on other questions. The default is --loss 0.05.
+    The figures are cross-fitted: each row is judged by a threshold chosen on other questions. Default: --loss 0.05.
     """
     if loss is not None and catch is not None:
         raise UsageError("--loss and --catch are two ways to choose one threshold: give one of them")
@@ -61,13 +62,22 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
     if plot is not None:
         _draw(plot, judged, found, made.name)
     if as_json:
-        say_json({"scorer": made.name, "goal": goal, "wanted": wanted, "unscored": unscored, "made": spoiled, **_plain(found)})
+        say_json(
+            {
+                "scorer": made.name,
+                "goal": goal,
+                "wanted": wanted,
+                "unscored": unscored,
+                "made": spoiled,
+                **_plain(found),
+            }
+        )
     else:
-        click.echo(_text(found, goal, wanted, made.name, unscored, spoiled))
+        click.echo(_text(found, goal, wanted, made.name, unscored=unscored, made=spoiled))
 
 
 def _judge(rows: list[Answered], scorer: Scorer) -> tuple[list[Judged], int, int]:
-    """Score the rows, with bad ones made where there are none; give them, how many have no score, how many were made."""
+    """Score the rows, and bad ones made where there are none; tell how many have no score, and how many were made."""
     cases = [(row.question, row.answer, row.reference, row.label is not False) for row in rows]
     made = []
     if not any(row.label is False for row in rows):
@@ -89,18 +99,25 @@ def _plain(found: Calibration) -> dict[str, Any]:
     return told
 
 
-def _text(found: Calibration, goal: Goal, wanted: float, scorer: str, unscored: int, made: int) -> str:
-    aim = f"at most {wanted:.1%} of the good answers lost" if goal == "loss" else f"at least {wanted:.1%} of the bad caught"
+def _text(found: Calibration, goal: Goal, wanted: float, scorer: str, *, unscored: int, made: int) -> str:
+    aim = (
+        f"at most {wanted:.1%} of the good answers lost"
+        if goal == "loss"
+        else f"at least {wanted:.1%} of the bad caught"
+    )
     lines = [
-        f"--scorer {scorer} --threshold {found.threshold:.4g}   (95 %: {found.threshold_low:.4g} to {found.threshold_high:.4g})",
+        f"--scorer {scorer} --threshold {found.threshold:.4g}",
+        f"  threshold, 95 %     {found.threshold_low:.4g} to {found.threshold_high:.4g}",
         f"wanted: {aim}; on {found.good:,} good and {found.bad:,} bad answers",
         f"  good answers lost   {_point(found.lost)}",
         f"  bad answers caught  {_point(found.caught)}",
         f"  area under the curve  {found.area.value:.3f} ({found.area.low:.3f} to {found.area.high:.3f})",
-        f"on the rows that it was chosen on it would look like {found.in_sample:.1%}; the figures above are cross-fitted",
+        f"the rows that it was chosen on would show {found.in_sample:.1%}; the figures above are cross-fitted",
     ]
     if made:
-        lines.append(f"no bad answer was labelled: {made:,} were made from the good ones; real ones may be harder to tell")
+        lines.append(
+            f"no bad answer was labelled: {made:,} were made from the good ones; real ones may be harder to tell"
+        )
     if unscored:
         lines.append(f"{unscored:,} answers have no score and are left out (see --unscored)")
     return "\n".join(lines)

@@ -23,7 +23,7 @@ _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         {
             "multiple": True,
             "metavar": "NAME=off",
-            "help": "A check of the gate that is off, or one of your own (see docs/scoring.md); may be given several times.",
+            "help": "A check of the gate that is off, or one of your own: see docs/scoring.md.",
         },
     ),
     (

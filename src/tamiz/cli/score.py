@@ -1,6 +1,5 @@
 """`tamiz score`: scores answers that somebody else gave."""
 
-
 import click
 import msgspec
 

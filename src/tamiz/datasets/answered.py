@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
+from tamiz.datasets.records import Records
 from tamiz.datasets.rows import shorten
 from tamiz.datasets.sniff import check_file, check_text_file, kind_of
 from tamiz.datasets.source import Lines, Source
-from tamiz.datasets.records import Records
 from tamiz.errors import UsageError
 from tamiz.scoring import FORM_SEPARATOR
 
@@ -82,7 +82,7 @@ def _records(source: Source, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
                     names = fields
                 elif len(fields) != len(names):
                     raise UsageError(
-                        f"{source.path!r}, line {line}: the row has {len(fields)} columns where {len(names)} are expected"
+                        f"{source.path!r}, line {line}: the row has {len(fields)} columns, not {len(names)}"
                     )
                 else:
                     yield line, dict(zip(names, fields, strict=True))
@@ -125,7 +125,9 @@ def _columns(path: str, names: Sequence[str], given: Mapping[str, str]) -> dict[
     for role, choices in ROLES.items():
         if role in given:
             if given[role] not in names:
-                raise UsageError(f"{path!r} has no column {given[role]!r} for {role}; its columns are {', '.join(names)}")
+                raise UsageError(
+                    f"{path!r} has no column {given[role]!r} for {role}; its columns are {', '.join(names)}"
+                )
             found[role] = given[role]
         elif choice := next((each for each in choices if each in plain and plain[each] not in given.values()), None):
             found[role] = plain[choice]
@@ -138,7 +140,9 @@ def _columns(path: str, names: Sequence[str], given: Mapping[str, str]) -> dict[
 
 def _answered(path: str, line: int, values: Mapping[str, Any]) -> Answered:
     reference = values.get("reference")
-    forms = [_text(path, line, "reference", each) for each in (reference if isinstance(reference, list) else [reference])]
+    forms = [
+        _text(path, line, "reference", each) for each in (reference if isinstance(reference, list) else [reference])
+    ]
     id_ = _text(path, line, "id", values.get("id"))
     return Answered(
         line=line,

@@ -1,22 +1,32 @@
 """Echoes: an answer that says the question again and nothing beyond it."""
 
 import re
+from itertools import pairwise
 from typing import Final
 
-from tamiz.gate.lexicon import STOP
 from tamiz.gate.pair import Pair, mass
 from tamiz.gate.text import stem
 
 __all__ = ["FEATURES", "features", "found"]
 
 FEATURES: Final = (
-    "echo.repeats", "echo.share", "echo.beyond", "echo.nothing", "echo.mark", "echo.stance", "echo.open", "echo.run", "echo.missed", "echo.new",
+    "echo.repeats",
+    "echo.share",
+    "echo.beyond",
+    "echo.nothing",
+    "echo.mark",
+    "echo.stance",
+    "echo.open",
+    "echo.run",
+    "echo.missed",
+    "echo.new",
 )
 
 _FILLER: Final = frozenset(
     map(
         stem,
-        "question great good interesting ask asked asking wonder wondering topic thank thanks query regarding message help "
+        "question great good interesting ask asked asking wonder wondering topic thank thanks query regarding "
+        "message help "
         "answer think know want people happy sure point matter reason way find like look lot come user glad curious "
         "excellent wonderful fascinating respond information understand learn let's pleased explore consider whether "
         "question's happens happen mean called".split(),
@@ -31,12 +41,12 @@ def features(pair: Pair) -> tuple[float, ...]:
     if not question.words or not answer.words:
         return (0.0,) * len(FEATURES)
     beyond = pair.said - _FILLER
-    ours = mass(answer.content, answer)
     new = mass(beyond, answer)
     whole = mass(question.content, question)
     again = mass(question.content & answer.content, question)
-    stance = answer.opener != 0 or (answer.denials > 0) != (question.denials > 0) or bool(answer.numbers - question.numbers)
-    grammar = sum(word not in STOP for word in answer.words)
+    stance = (
+        answer.opener != 0 or (answer.denials > 0) != (question.denials > 0) or bool(answer.numbers - question.numbers)
+    )
     fresh = [w for w in answer.words if w not in question.words]
     repeats = _flat(question.raw) in _flat(answer.raw)
     missed = 0.0
@@ -56,7 +66,9 @@ def features(pair: Pair) -> tuple[float, ...]:
     )
 
 
-_POLAR: Final = frozenset("is are was were do does did can could will would has have had should may might am isn't aren't".split())
+_POLAR: Final = frozenset(
+    "is are was were do does did can could will would has have had should may might am isn't aren't".split()
+)
 
 
 def _flat(raw: str) -> str:
@@ -65,8 +77,8 @@ def _flat(raw: str) -> str:
 
 def _run(question: list[str], answer: list[str]) -> float:
     """Give the share of the answer's words that stand in the question in the same company (pairs of neighbours)."""
-    pairs = set(zip(question, question[1:], strict=False))
-    ours = list(zip(answer, answer[1:], strict=False))
+    pairs = set(pairwise(question))
+    ours = list(pairwise(answer))
     return sum(each in pairs for each in ours) / len(ours) if ours else 0.0
 
 

@@ -5,12 +5,17 @@ from typing import Final
 __all__ = ["CONTRARIES", "DENIALS", "NUMBERS", "OPENERS", "STOP"]
 
 STOP: Final = frozenset(
-    "a about actually after all also although am an and any are around as at be because been before being both but by "
-    "can could did do does doing done down during each either else etc even ever every few for from further get gets got "
-    "had has have having he her here hers him his how however i if in into is it its itself just let like made make may "
-    "me might more most much must my of off often on once one only or other our out over own perhaps please quite rather "
+    "a about actually after all also although am an and any are around as at be because been before being both "
+    "but by "
+    "can could did do does doing done down during each either else etc even ever every few for from further get "
+    "gets got "
+    "had has have having he her here hers him his how however i if in into is it its itself just let like made "
+    "make may "
+    "me might more most much must my of off often on once one only or other our out over own perhaps please quite "
+    "rather "
     "really same shall she should since so some still such sure than that the their them themselves then there these "
-    "they thing things this those though through thus to too under until up us very via was way we well were what when "
+    "they thing things this those though through thus to too under until up us very via was way we well were what "
+    "when "
     "where whether which while who whom whose why will with within would yes yet you your yourself that's it's i'm "
     "there's what's they're you're i'd i'll i've let's he's she's we're who's".split()
 )
@@ -40,7 +45,8 @@ OPENERS: Final = {
 NUMBERS: Final = {
     word: str(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+        "seventeen "
         "eighteen nineteen twenty".split()
     )
     if word != "one"
@@ -48,21 +54,25 @@ NUMBERS: Final = {
 """Number words; "one" is left out, being a pronoun as often."""
 
 _OPPOSITES: Final = (
-    "more less, most least, increase decrease, rise fall, higher lower, high low, larger smaller, large small, big little, "
-    "bigger smaller, better worse, best worst, always never, everyone nobody, everything nothing, all none, many few, true "
-    "false, legal illegal, safe dangerous, safe unsafe, healthy unhealthy, before after, up down, hot cold, warm cool, "
-    "warmer cooler, early late, earlier later, first last, fast slow, faster slower, easy hard, old young, older younger, "
-    "rich poor, richer poorer, strong weak, long short, longer shorter, left right, north south, east west, male female, "
-    "man woman, men women, win lose, won lost, gain lose, live die, alive dead, good bad, positive negative, open closed, "
+    "more less, most least, increase decrease, rise fall, higher lower, high low, larger smaller, large small, "
+    "big little, "
+    "bigger smaller, better worse, best worst, always never, everyone nobody, everything nothing, all none, many "
+    "few, true "
+    "false, legal illegal, safe dangerous, safe unsafe, healthy unhealthy, before after, up down, hot cold, warm "
+    "cool, "
+    "warmer cooler, early late, earlier later, first last, fast slow, faster slower, easy hard, old young, older "
+    "younger, "
+    "rich poor, richer poorer, strong weak, long short, longer shorter, left right, north south, east west, male "
+    "female, "
+    "man woman, men women, win lose, won lost, gain lose, live die, alive dead, good bad, positive negative, open "
+    "closed, "
     "possible impossible, accept reject, allow forbid, allowed prohibited, allowed banned, legal banned, permitted "
     "prohibited, real fake, known unknown, same different, similar different, common rare, likely unlikely, innocent "
-    "guilty, succeed fail, inside outside, above below, day night, summer winter, white black, cause prevent, helps harms, "
+    "guilty, succeed fail, inside outside, above below, day night, summer winter, white black, cause prevent, "
+    "helps harms, "
     "helpful harmful, improve worsen, even odd, buy sell, import export, maximum minimum, major minor, public private"
 )
 CONTRARIES: Final = frozenset(
-    pair
-    for each in _OPPOSITES.split(",")
-    for one, other in [each.split()]
-    for pair in ((one, other), (other, one))
+    pair for each in _OPPOSITES.split(",") for one, other in [each.split()] for pair in ((one, other), (other, one))
 )
 """Pairs of words that exclude one another, both ways round."""

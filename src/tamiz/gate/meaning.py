@@ -9,15 +9,44 @@ from tamiz.gate.text import Text, grams, stem
 __all__ = ["CONFLICTS", "LIKENESS", "TOPIC", "conflict_found", "conflicts", "likenesses", "topic"]
 
 LIKENESS: Final = (
-    "like.recall", "like.precision", "like.wanted", "like.said", "like.letters", "like.letters_beyond", "like.bare", "like.contains",
-    "like.whole", "like.stance", "like.shared", "like.rarest", "like.letters_wanted",
+    "like.recall",
+    "like.precision",
+    "like.wanted",
+    "like.said",
+    "like.letters",
+    "like.letters_beyond",
+    "like.bare",
+    "like.contains",
+    "like.whole",
+    "like.stance",
+    "like.shared",
+    "like.rarest",
+    "like.letters_wanted",
 )
 CONFLICTS: Final = (
-    "conflict.denial", "conflict.denial_close", "conflict.number", "conflict.name", "conflict.name_close", "conflict.contrary",
-    "conflict.opener", "conflict.contrary_close", "conflict.frame", "conflict.denial_frame", "conflict.number_frame", "conflict.name_frame",
+    "conflict.denial",
+    "conflict.denial_close",
+    "conflict.number",
+    "conflict.name",
+    "conflict.name_close",
+    "conflict.contrary",
+    "conflict.opener",
+    "conflict.contrary_close",
+    "conflict.frame",
+    "conflict.denial_frame",
+    "conflict.number_frame",
+    "conflict.name_frame",
     "conflict.contrary_frame",
 )
-TOPIC: Final = ("topic.shared", "topic.letters", "topic.short", "topic.long", "topic.missing", "topic.rarest", "topic.mass")
+TOPIC: Final = (
+    "topic.shared",
+    "topic.letters",
+    "topic.short",
+    "topic.long",
+    "topic.missing",
+    "topic.rarest",
+    "topic.mass",
+)
 
 _CONTRARY: Final = frozenset((stem(one), stem(other)) for one, other in CONTRARIES)
 _CONTRARY_STEMS: Final = frozenset(one for one, _ in _CONTRARY)
@@ -86,25 +115,25 @@ def _side(text: Text) -> int:
 
 
 def conflicts(pair: Pair) -> tuple[float, ...]:
-    """Tell where the answer contradicts the reference; see `CONFLICTS`. The "close" ones count the more, the more
-    else is the same."""
+    """Tell where the answer contradicts the reference; see `CONFLICTS`.
+
+    Those that are `close` count the more, the more else is the same; those of a `frame`, where words were exchanged.
+    """
     answer, reference = pair.answer, _reference(pair)
     either = answer.content | reference.content
     close = len(answer.content & reference.content) / len(either) if either else 0.0
     close = max(0.0, close - 0.3) / 0.7
     denial = float((answer.denials % 2) != (reference.denials % 2) and answer.opener == reference.opener)
     context = pair.question.content | reference.content
-    numbers = float(bool(answer.numbers - reference.numbers - pair.question.numbers) and bool(reference.numbers - answer.numbers))
+    numbers = float(
+        bool(answer.numbers - reference.numbers - pair.question.numbers) and bool(reference.numbers - answer.numbers)
+    )
     strange = {name for name in answer.names if name not in context}
     missing = {name for name in reference.names if name not in answer.content and name not in pair.question.content}
     name = float(bool(strange) and bool(missing))
     ours, theirs = answer.content - reference.content, reference.content - answer.content
     contrary = float(
-        any(
-            (one, other) in _CONTRARY
-            for one in ours & _CONTRARY_STEMS
-            for other in theirs & _CONTRARY_STEMS
-        )
+        any((one, other) in _CONTRARY for one in ours & _CONTRARY_STEMS for other in theirs & _CONTRARY_STEMS)
     )
     frame = _frame(answer.words, reference.words)
     return (
@@ -145,10 +174,10 @@ def conflict_found(pair: Pair) -> str:
     if opener:
         return "conflict: of yes and no it says the one that the reference does not"
     if number:
-        ours = sorted(answer.numbers - reference.numbers - pair.question.numbers)[0]
+        ours = min(answer.numbers - reference.numbers - pair.question.numbers)
         return f"conflict: the number {ours} is not in the reference"
     if name:
-        ours = sorted(answer.names - reference.content - pair.question.content)[0]
+        ours = min(answer.names - reference.content - pair.question.content)
         return f"conflict: the name {answer.surface[ours]!r} is not in the reference"
     if contrary:
         return "conflict: it says the contrary of the reference"

@@ -91,7 +91,7 @@ class Entry:
 def schema_check(path: str) -> Schema:
     """Make the check of a schema file. Raises `UsageError` where it cannot be read, or is no schema."""
     try:
-        import jsonschema  # noqa: PLC0415 - needed by nobody else
+        jsonschema: Any = import_module("jsonschema")
     except ModuleNotFoundError:
         raise UsageError("--check schema=… needs a package that is not installed: pip install jsonschema") from None
     try:

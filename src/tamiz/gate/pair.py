@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from tamiz.gate.language import language, script
 from tamiz.gate.text import Text, grams
 
 __all__ = ["Pair"]
@@ -15,9 +16,13 @@ class Pair:
         self.answer = answer
         self.reference = reference
 
-    def to(self, reference: Text) -> "Pair":
-        """Give the same answer beside another form of the reference."""
-        return Pair(self.question, self.answer, reference)
+    @cached_property
+    def english(self) -> bool:
+        """Whether nothing tells that question and reference are in another language."""
+        reference = self.reference
+        raw = self.question.raw + (reference.raw if reference else "")
+        words = self.question.words + (reference.words if reference else [])
+        return script(raw) in {None, "Latin"} and language(words) in {None, "English"}
 
     @cached_property
     def said(self) -> frozenset[str]:

@@ -47,7 +47,7 @@ class GateScorer:
         self._vectors = vectors
         self._sides = weights.vectors if vectors else weights.plain
         if vectors:
-            from tamiz.gate.vectors import load  # noqa: PLC0415 - the extra is looked for only where it is wanted
+            from tamiz.gate.vectors import load
 
             load()
 

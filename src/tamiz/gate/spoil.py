@@ -20,7 +20,7 @@ def spoil(pairs: Sequence[tuple[str, str]]) -> list[tuple[int, str, str]]:
     Of each pair: another pair's answer, a refusal, the question itself, the answer cut at its middle. The same pairs
     give the same answers. A made answer that equals the good one is left out.
     """
-    made = []
+    made: list[tuple[int, str, str]] = []
     for number, (question, answer) in enumerate(pairs):
         chance = int(digest(question, answer, size=4), 16)
         other = pairs[(number + 1 + chance % max(1, len(pairs) - 1)) % len(pairs)][1]

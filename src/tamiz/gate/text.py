@@ -13,20 +13,33 @@ LOOKED_AT: Final = 20_000
 """Characters of a text that are looked at; what comes after decides nothing, so that time is bounded."""
 
 _WORD: Final = re.compile(r"(?:(?<!\S)[-\u2212])?\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?:\+\+|#)?")
-_SENTENCE_END: Final = ".!?:\n\"\u201c(-\u2022*"
+_SENTENCE_END: Final = '.!?:\n"\u201c(-\u2022*'
 _CLAUSE: Final = 2
 
 
 class Text:
     """A text, taken apart once; words are in lower case, with a straight apostrophe.
 
-    `keys` are all of them as
-    stems and digits, to be found again in another text; `content` are the stems of the words that carry a topic, `order` the same as they come, `weights` what each counts for; `numbers` are in digits; `names` are stems of words that
-    are written with a capital where no sentence starts; `denials` counts words that deny, an opening "no" not among
-    them; `opener` is 1 for an opening yes, -1 for an opening no, else 0.
+    `keys` are all of them as stems and digits, to be found again in another text. `content` are the stems of the words
+    that carry a topic, `order` the same as they come, `weights` what each counts for, `surface` the word it is of.
+    `numbers` are in digits. `names` are the stems of words that are written with a capital where no sentence starts.
+    `denials` counts words that deny, an opening "no" not among them. `opener` is 1 for an opening yes, -1 for an
+    opening no, else 0.
     """
 
-    __slots__ = ("content", "denials", "keys", "names", "numbers", "opener", "order", "raw", "surface", "weights", "words")
+    __slots__ = (
+        "content",
+        "denials",
+        "keys",
+        "names",
+        "numbers",
+        "opener",
+        "order",
+        "raw",
+        "surface",
+        "weights",
+        "words",
+    )
 
     def __init__(self, raw: str) -> None:
         self.raw = raw = raw[:LOOKED_AT]
@@ -108,5 +121,8 @@ def stem(word: str) -> str:
 def grams(words: frozenset[str] | set[str], size: int = 3) -> set[str]:
     """Give the runs of `size` characters of words, each word with a mark at its start and end."""
     return {
-        marked[at : at + size] for word in words for marked in (f"^{word}$",) for at in range(max(1, len(marked) - size + 1))
+        marked[at : at + size]
+        for word in words
+        for marked in (f"^{word}$",)
+        for at in range(max(1, len(marked) - size + 1))
     }

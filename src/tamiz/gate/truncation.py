@@ -12,14 +12,27 @@ from tamiz.gate.vocabulary import levels, opening
 __all__ = ["FEATURES", "features", "found"]
 
 FEATURES: Final = (
-    "cut.stopped", "cut.dangling", "cut.fragment", "cut.open", "cut.joint", "cut.letter", "cut.prefix", "cut.inner", "cut.single", "cut.opening",
+    "cut.stopped",
+    "cut.dangling",
+    "cut.fragment",
+    "cut.open",
+    "cut.joint",
+    "cut.letter",
+    "cut.prefix",
+    "cut.inner",
+    "cut.single",
+    "cut.opening",
 )
 
 _DANGLING: Final = frozenset(
-    "a an the of to in on at by for from with and or but nor as is are was were be been being has have had having do does did can "
-    "could will would shall should may might must not no very more most such that this these those which who whom whose when "
-    "where while if because since although though than into onto over under between among about against during before "
-    "after through within without per via like its their his her my your our it's i'm you're they're there's including "
+    "a an the of to in on at by for from with and or but nor as is are was were be been being has have had having "
+    "do does did can "
+    "could will would shall should may might must not no very more most such that this these those which who whom "
+    "whose when "
+    "where while if because since although though than into onto over under between among about against during "
+    "before "
+    "after through within without per via like its their his her my your our it's i'm you're they're there's "
+    "including "
     "so too also either neither both each every any some many much few several".split()
 )
 _ENDED: Final = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]*_`]*\s*$|```\s*$")
@@ -43,7 +56,9 @@ def features(pair: Pair) -> tuple[float, ...]:
         fragment(pair),
         float(_open(raw)),
         float(raw[-1] in ",;:-\u2013(/&" or raw.endswith(" '")),
-        float(len(last) < 3 and last.isalpha() and len(words) > 1 and last not in _KNOWN_SHORT and last not in _DANGLING),
+        float(
+            len(last) < 3 and last.isalpha() and len(words) > 1 and last not in _KNOWN_SHORT and last not in _DANGLING
+        ),
         _prefix(pair),
         float(bool(_INNER.search(raw))),
         float(len(words) == 1),
@@ -63,7 +78,7 @@ def fragment(pair: Pair) -> float:
     """Tell how likely an answer's last word is the beginning of a longer one: 0, or up to 1."""
     answer = pair.answer
     last = answer.words[-1]
-    if not last.isalpha() or not last.isascii() or (len(answer.words) < 2 and len(last) > 3):
+    if not pair.english or not last.isalpha() or not last.isascii() or (len(answer.words) < 2 and len(last) > 3):
         return 0.0
     nearby = [*pair.question.words, *(pair.reference.words if pair.reference else ()), *answer.words[:-1]]
     if last in nearby:

@@ -51,7 +51,7 @@ def _vector(word: str) -> "np.ndarray":
 
     table, tokenizer = load()
     ids = tokenizer.encode(word, add_special_tokens=False).ids
-    vector = table[ids].astype(np.float32).mean(axis=0)
+    vector: np.ndarray = table[ids].astype(np.float32).mean(axis=0)
     return vector / (float(np.linalg.norm(vector)) or 1.0)
 
 
