@@ -63,7 +63,7 @@ class Scored:
         self.how = np.array([row.how for row in rows])
 
     def which(self, kind: str, how: Sequence[str] | None = None) -> NDArray[np.bool_]:
-        chosen = self.kinds == kind
+        chosen: NDArray[np.bool_] = self.kinds == kind
         return chosen if how is None else chosen & np.isin(self.how, how)
 
 
@@ -267,8 +267,8 @@ def main() -> None:
     )
     table(
         "Caught where 5 % of the good answers are lost",
-        "| scorer | at | short lost | long lost | refusal | junk | verbatim echo | any echo | mismatch | truncated | turned | "
-        "wrong |",
+        "| scorer | at | short lost | long lost | refused | junk | verbatim | any echo | mismatch | truncated | turned "
+        "| wrong |",
         [f"| {name} | " + " | ".join(caught(each)) + " |" for name, each in scored.items()],
     )
     brief = short_questions("apart", SHORT_QUESTIONS, as_statement)

@@ -115,7 +115,8 @@ class Side:
 
     def logits(self, head: str, bias: float, weights: dict[str, float]) -> Matrix:
         total = bias + self.matrix(head) @ np.array([weights[name] for name in self.names[head]])
-        return np.clip(total, -30, 30)
+        clipped: Matrix = np.clip(total, -30, 30)
+        return clipped
 
     def crossed(self) -> dict[str, Matrix]:
         """Give each head's logits by heads that have not seen the question."""
