@@ -1,4 +1,5 @@
 import json
+import os
 import random
 import subprocess
 import sys
@@ -135,9 +136,9 @@ def test_any_texts_are_scored_within_bounds_or_not_at_all(answer: str, reference
 
 @given(texts, texts)
 def test_the_reference_itself_is_right(text: str, question: str) -> None:
-    if any(map(str.isalnum, text)):
+    if text.strip() and FORM_SEPARATOR not in text:
         assert gate.score(text, text, question) == Score(1.0)
-        assert gate.score(f" {text.upper().lower()}", text.upper().lower(), question) == Score(1.0)
+        assert gate.score(f" {text}\n", text, question) == Score(1.0)
 
 
 @given(texts, texts, texts)
@@ -201,7 +202,7 @@ def test_the_same_in_another_process_whatever_its_hash_seed() -> None:
             capture_output=True,
             text=True,
             check=True,
-            env={"PYTHONHASHSEED": seed},
+            env=os.environ | {"PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
     }

@@ -64,4 +64,4 @@ def interpolate(points: tuple[tuple[float, float], ...], at: float) -> float:
     if place == len(points):
         return points[-1][1]
     (left, low), (right, high) = points[place - 1], points[place]
-    return low + (high - low) * (at - left) / (right - left)
+    return min(high, low + (high - low) * (at - left) / (right - left))

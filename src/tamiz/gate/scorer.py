@@ -13,9 +13,12 @@ from tamiz.scoring import NO_REFERENCE, NOTHING_TO_SCORE, Score, folded, forms
 __all__ = ["FLAGGED", "GateScorer", "is_short"]
 
 FLAGGED: Final = 0.5
-"""Below this score reasons are given; without a reference an answer at or above it is not scored at all."""
+"""Below this score reasons are given. Without a reference only an answer below 0.3 is scored at all."""
 _SHORT: Final = 4
 
+_FLAGGED_ALONE: Final = 0.3
+_TOO_SHORT: Final = {"topic": 8, "truncation": 4}
+"""Words that an answer must have before a check can tell anything of it without a reference."""
 _REASONS: Final = 3
 _BESIDE_THE_FIRST: Final = 1 / 4
 """A reason beside the first one has at least so much of its odds."""
@@ -68,8 +71,10 @@ class GateScorer:
 
     def _alone(self, pair: Pair) -> Score:
         measured = measure(pair, with_vectors=self._vectors)
-        decision = decide(self._sides.alone, measured, self._left_out(pair))
-        if decision.score >= FLAGGED:
+        words = len(pair.answer.words)
+        off = self._left_out(pair).union(check for check, fewest in _TOO_SHORT.items() if words < fewest)
+        decision = decide(self._sides.alone, measured, off)
+        if decision.score >= _FLAGGED_ALONE:
             return Score(None, NO_REFERENCE)
         return Score(decision.score, reasons=_reasons(decision, decision, pair))
 
