@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: bench-cluster help demo test check bench faults cluster smoke clean lock
+.PHONY: bench-cluster bench-gate help demo test check bench faults cluster smoke clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -78,6 +78,9 @@ smoke: $(VENV)/.installed ## build the images, run the whole stack in containers
 
 bench-cluster: $(VENV)/.installed ## measure a cluster on this machine; ARGS goes to bench/clusters.py
 	@$(BIN)/python bench/clusters.py $(ARGS)
+
+bench-gate: $(VENV)/.installed ## measure the gate on questions that it was not made from; five minutes
+	@$(BIN)/python bench/gate/evaluate.py && $(BIN)/python bench/gate/human.py && $(BIN)/python bench/gate/regeneration.py
 
 clean: ## remove .venv, build output and caches; data stays
 	@echo "removing $(VENV), build output and caches"

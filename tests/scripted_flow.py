@@ -21,7 +21,7 @@ from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
 from tamiz.prompt import DEFAULT
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.stages.generate import Generate
 from tamiz.stages.intake import Intake
 from tamiz.stages.judge import Judge

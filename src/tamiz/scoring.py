@@ -1,6 +1,6 @@
-"""How good an answer is: its likeness to the reference answer, as a number in [0, 1] or as a reason why there is none.
+"""How good an answer is: a number in [0, 1], or a reason why there is none, and what was found wrong with it.
 
-A scorer is a pure function of two texts. What a score means for the question is the policy's business.
+A scorer is a pure function of texts. What a score means for the question is the policy's business.
 """
 
 import re
@@ -12,14 +12,15 @@ from unicodedata import normalize
 
 import msgspec
 
-from tamiz.errors import UsageError
-
-__all__ = ["NOTHING_TO_SCORE", "NO_REFERENCE", "Score", "Scorer", "TfidfScorer", "make_scorer"]
+__all__ = ["FORM_SEPARATOR", "NOTHING_TO_SCORE", "NO_REFERENCE", "Score", "Scorer", "TfidfScorer", "folded", "forms"]
 
 NO_REFERENCE: Final = "no_reference"
 """The reason where the question has no human answer to compare with."""
 NOTHING_TO_SCORE: Final = "nothing_to_score"
 """The reason where a text has no word that could be compared."""
+FORM_SEPARATOR: Final = "\x1e"
+"""What stands between the accepted forms of a reference that has several: the control character for it, which no text
+that people write holds."""
 
 # The maximal runs of word characters, of two or more. scikit-learn writes it r"(?u)\b\w\w+\b"; as matching starts at
 # the leftmost place and takes all it can, the boundaries are met by themselves.
@@ -47,6 +48,8 @@ class Score(msgspec.Struct, frozen=True):
 
     value: float | None
     reason: str | None = None
+    reasons: tuple[str, ...] = ()
+    """What was found wrong with the answer, the worst first, each `CHECK: what` in plain words."""
 
     def __post_init__(self) -> None:
         if (self.value is None) is (self.reason is None):
@@ -56,16 +59,29 @@ class Score(msgspec.Struct, frozen=True):
 
 
 class Scorer(Protocol):
-    """Compares an answer with the reference answer.
+    """Tells how good an answer is.
 
-    It keeps no state that shows: the same two texts score the same in any process, in any order. It raises nothing
+    It keeps no state that shows: the same texts score the same in any process, in any order. It raises nothing
     whatever the texts are, and takes time linear in their length.
     """
 
     name: str
 
-    def score(self, answer: str, reference: str | None) -> Score:
-        """Tell how like the reference the answer is; a reference of `None` or blanks is `no_reference`."""
+    def score(self, answer: str, reference: str | None, question: str = "") -> Score:
+        """Tell how good the answer is, by the reference and, where it is known, the question.
+
+        A reference may have several forms (see `forms`): the one that says the best of the answer counts. Where it is
+        `None` or blank, an answer that nothing speaks against is `no_reference`.
+        """
+
+
+def forms(reference: str | None) -> tuple[str, ...]:
+    """Give the accepted forms of a reference, those that are blank left out."""
+    if reference is None:
+        return ()
+    if FORM_SEPARATOR not in reference:
+        return () if not reference or reference.isspace() else (reference,)
+    return tuple(form for form in reference.split(FORM_SEPARATOR) if form and not form.isspace())
 
 
 class TfidfScorer:
@@ -95,21 +111,23 @@ class TfidfScorer:
 
     name = "tfidf"
 
-    def score(self, answer: str, reference: str | None) -> Score:
+    def score(self, answer: str, reference: str | None, question: str = "") -> Score:  # noqa: ARG002 - the protocol's
         """Tell how like the reference the answer is, symmetrically: 1.0 for the same words as often, 0.0 for none."""
-        if reference is None or not reference or reference.isspace():
+        accepted = forms(reference)
+        if not accepted:
             return _NO_REFERENCE
-        ours, theirs = _counted(answer), _counted(reference)
-        if ours and theirs:
-            return Score(_cosine(ours, theirs))
-        return _EQUAL if _folded(answer) == _folded(reference) else _NOTHING_TO_SCORE
+        ours = _counted(answer)
+        if len(accepted) == 1:
+            return _likeness(answer, ours, accepted[0])
+        scores = [_likeness(answer, ours, form) for form in accepted]
+        return max(scores, key=lambda score: -1.0 if score.value is None else score.value)
 
 
-def make_scorer(name: str) -> Scorer:
-    """Make the scorer of that name. A name that is not known raises `UsageError`."""
-    if name not in _SCORERS:
-        raise UsageError(f"there is no scorer {name!r}; choose from: {', '.join(sorted(_SCORERS))}")
-    return _SCORERS[name]()
+def _likeness(answer: str, ours: Counter[str], form: str) -> Score:
+    theirs = _counted(form)
+    if ours and theirs:
+        return Score(_cosine(ours, theirs))
+    return _EQUAL if folded(answer) == folded(form) else _NOTHING_TO_SCORE
 
 
 def _counted(text: str) -> Counter[str]:
@@ -144,7 +162,7 @@ def _square(counts: Counter[str], of_shared: list[int]) -> float:
     return shared + _LONE * (everything - shared)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Rewrite a text so that texts that a reader takes for equal are equal."""
     if len(text) <= _NORMALISED_CHARACTERS:
         text = normalize("NFKC", text)
@@ -154,5 +172,3 @@ def _folded(text: str) -> str:
 _NO_REFERENCE: Final = Score(None, NO_REFERENCE)
 _NOTHING_TO_SCORE: Final = Score(None, NOTHING_TO_SCORE)
 _EQUAL: Final = Score(1.0)
-
-_SCORERS: Final[dict[str, type[Scorer]]] = {"tfidf": TfidfScorer}

@@ -45,6 +45,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backoff_cap: float = 60.0
     """Most seconds that a retry waits."""
     scorer: str = "tfidf"
+    check: tuple[str, ...] = ()
+    """Checks of the gate that are off (`refusal=off`), and your own: `matches=REGEX`, `forbids=REGEX`,
+    `max-characters=N`, `max-words=N`, `schema=FILE`, `python=MODULE:FUNCTION`. Blanks part them in the variable."""
     unscored: Literal["accept", "retry"] = "accept"
     """What becomes of an answer that could not be scored."""
     concurrency: int = 64
@@ -178,7 +181,7 @@ _DURATIONS: Final = frozenset(
         "backoff_cap",
     }
 )
-_LISTS: Final = frozenset({"model", "escalate"})
+_LISTS: Final = frozenset({"model", "escalate", "check"})
 _PATHS: Final = frozenset({"prompt", "state", "cache_dir", "keys"})
 _TABLES: Final = frozenset({"prices", "refusal", "kafka"})
 """Settings that only the file can hold."""
@@ -331,7 +334,8 @@ _WANTED: Final = {
     "kafka": 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"',
     "refusal": "a list of tables, each headed [[refusal]]",
     "trust_network": "true or false",
-    **dict.fromkeys(_LISTS, "a list of model URLs"),
+    "check": "a list of checks, such as refusal=off",
+    **dict.fromkeys(("model", "escalate"), "a list of model URLs"),
 }
 
 

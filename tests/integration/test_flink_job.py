@@ -36,7 +36,7 @@ from tamiz.messages import (
 )
 from tamiz.poison import LARGEST_MESSAGE, LARGEST_RECORD
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.stages.judge import Judge
 from waiting import wait_until
 

@@ -11,7 +11,7 @@ from tamiz.flink.decide import Decider, Output, Tally, is_repeat, mark
 from tamiz.messages import DeadLetter, Event, LlmResponse, Record, RegenerationRequest, Topic, decode, encode
 from tamiz.poison import LARGEST_MESSAGE, LARGEST_RECORD, TOO_LARGE, UNREADABLE
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.stages.judge import Judge
 
 TOPIC = "here.llm_responses"

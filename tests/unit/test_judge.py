@@ -17,7 +17,8 @@ from tamiz.messages import (
     ValidatedResponse,
 )
 from tamiz.policy import Policy
-from tamiz.scoring import NO_REFERENCE, Score, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import NO_REFERENCE, Score
 from tamiz.stages.judge import Accept, Exhaust, Judge, Regenerate, Verdict, judge
 
 POLICIES = st.builds(

@@ -15,7 +15,7 @@ from tamiz.models.base import Prompt, Reply
 from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.stages.generate import Generate
 from tamiz.stages.intake import Intake
 from tamiz.stages.judge import Judge

@@ -15,7 +15,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
 from tamiz.errors import UsageError
-from tamiz.scoring import Score, Scorer, TfidfScorer, _counted, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import Score, Scorer, TfidfScorer, _counted
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 CHUNKS = 4
@@ -263,5 +264,5 @@ def test_a_scorer_is_made_by_its_name() -> None:
 
 
 def test_an_unknown_scorer_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match=r"no scorer 'bleu'; choose from: tfidf"):
+    with pytest.raises(UsageError, match=r"no scorer 'bleu'; choose from: gate, gate-vectors, tfidf"):
         make_scorer("bleu")

@@ -21,6 +21,7 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "backoff_cap": ("2m", 120.0, "120"),
     "retries": ("0", 0, "0"),
     "scorer": ("other", "other", '"other"'),
+    "check": ("refusal=off max-words=9", ("refusal=off", "max-words=9"), '["refusal=off", "max-words=9"]'),
     "unscored": ("retry", "retry", '"retry"'),
     "concurrency": ("9", 9, "9"),
     "timeout": ("2m", 120.0, '"2m"'),

@@ -14,7 +14,7 @@ from tamiz.errors import Failed, FailureKind, UsageError
 from tamiz.models.base import Reply, Simulator
 from tamiz.models.simulated import Profile, SimulatedModel, parse_profile
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 
 DRAWS = 20_000
 SIGMAS = 4

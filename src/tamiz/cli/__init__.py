@@ -26,6 +26,8 @@ _COMMANDS: Final = {
     "report": ("tamiz.cli.report", "Write a page with plots of a run, an experiment or traffic."),
     "experiment": ("tamiz.cli.experiment", "Measure a grid of settings, and report on it."),
     "vocabulary": ("tamiz.cli.vocabulary", "Contrast the words of human and of model answers."),
+    "score": ("tamiz.cli.score", "Score rows of question, answer and reference."),
+    "calibrate": ("tamiz.cli.calibrate", "Find the threshold for a wanted loss or catch."),
     "models": ("tamiz.cli.models", "List or fetch local models."),
     "doctor": ("tamiz.cli.doctor", "Say whether model and state file are usable, and how to mend what is not."),
 }

@@ -33,7 +33,15 @@ _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--threshold", {"metavar": "SCORE", "help": "The least score that is accepted, 0 to 1.  [default: 0.3]"}),
     ("--attempts", {"metavar": "N", "help": "Answers judged per question.  [default: 3]"}),
     ("--retries", {"metavar": "N", "help": "Failed calls allowed per attempt.  [default: 5]"}),
-    ("--scorer", {"metavar": "NAME", "help": "How answers are scored.  [default: tfidf]"}),
+    ("--scorer", {"metavar": "NAME", "help": "How answers are scored: tfidf, gate or gate-vectors.  [default: tfidf]"}),
+    (
+        "--check",
+        {
+            "multiple": True,
+            "metavar": "NAME=off",
+            "help": "A check of the gate that is off, or one of your own: see docs/scoring.md.",
+        },
+    ),
     (
         "--unscored",
         {"metavar": "accept|retry", "help": "What becomes of an answer without a score.  [default: accept]"},

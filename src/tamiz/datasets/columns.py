@@ -7,7 +7,7 @@ from typing import Final
 from tamiz.datasets.rows import shorten
 from tamiz.errors import UsageError
 
-__all__ = ["ROLES", "check_found", "check_given", "parse_columns", "recognise"]
+__all__ = ["ROLES", "check_found", "check_given", "parse_columns", "parse_pairs", "recognise"]
 
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "question": ("question", "title", "prompt", "query", "input"),
@@ -28,17 +28,23 @@ def parse_columns(text: str) -> dict[str, str]:
 
     Quotes (single or double) keep a comma in a name. Raises `UsageError`, which names the bad part and the roles.
     """
+    columns = parse_pairs(text)
+    check_given(columns)
+    return columns
+
+
+def parse_pairs(text: str, roles: Sequence[str] = tuple(ROLES)) -> dict[str, str]:
+    """Read `ROLE=NAME,…` as `parse_columns` does, whatever the roles are; `roles` are named in errors."""
     columns: dict[str, str] = {}
     at = 0
     while at < len(text) or not columns:
         part = _PART.match(text, at)
         if part is None:
-            raise UsageError(f"--columns: {_part_at(text, at)} is not ROLE=NAME; the roles are {_roles()}")
+            raise UsageError(f"--columns: {_part_at(text, at)} is not ROLE=NAME; the roles are {', '.join(roles)}")
         role = part["role"].lower()
         name = part["double"] or part["single"] or part["bare"] or ""
         if role in columns:
             raise UsageError(f"--columns: {_part_at(text, at)} gives {role} for the second time; give it once")
-        check_given({role: name})
         columns[role] = name
         at = part.end()
     return columns

@@ -11,7 +11,7 @@ from tamiz.flink.kafka import java_properties
 from tamiz.identity import digest
 from tamiz.messages import Topic
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.settings import Settings
 from tamiz.stages.judge import Judge
 
@@ -41,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     kafka: dict[str, str]
     """Properties of the Java client."""
     scorer: str
+    checks: tuple[str, ...]
     policy: Policy
     parallelism: int
     checkpoints: str
@@ -66,7 +67,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Self:
         """Take from the settings what a judge worker takes. Raises `UsageError`."""
         address = _address(settings)
-        make_scorer(settings.scorer)
+        make_scorer(settings.scorer, settings.check)
         return cls(
             job_id=job_id,
             name=job_name(settings),
@@ -75,6 +76,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             topics={topic: address.topic(topic) for topic in (Topic.LLM_RESPONSES, *JUDGED)},
             kafka=java_properties(settings.kafka),
             scorer=settings.scorer,
+            checks=settings.check,
             policy=Policy(threshold=settings.threshold, attempts=settings.attempts, unscored=settings.unscored),
             parallelism=settings.flink_parallelism,
             checkpoints=checkpoints,
@@ -86,7 +88,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def judge(self) -> Judge:
         """Make the judge."""
-        return Judge(make_scorer(self.scorer), self.policy)
+        return Judge(make_scorer(self.scorer, self.checks), self.policy)
 
     @property
     def fingerprint(self) -> str:

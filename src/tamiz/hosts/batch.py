@@ -29,7 +29,8 @@ from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.output import Output, check_output, open_output
 from tamiz.prompt import PromptTemplate, read_template
-from tamiz.scoring import Scorer, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import Scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
@@ -91,7 +92,7 @@ class Batch(msgspec.Struct, kw_only=True):
         """
         clock = SystemClock()
         fleet = None if clustered else make_fleet(settings, clock)
-        scorer = make_scorer(settings.scorer)
+        scorer = make_scorer(settings.scorer, settings.check)
         template = read_template(settings.prompt)
         make_cache(settings.cache_policy, settings.cache_size, settings.cache_ttl, clock)
         if len([file for file in files if file == "-"]) > 1:

@@ -22,7 +22,8 @@ from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.policy import Policy
 from tamiz.prompt import PromptTemplate, read_template
-from tamiz.scoring import Scorer, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import Scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.lives import Replayed
@@ -51,7 +52,7 @@ class Service(msgspec.Struct, kw_only=True):
             settings=settings,
             fleet=make_fleet(settings, clock),
             template=read_template(settings.prompt),
-            scorer=make_scorer(settings.scorer),
+            scorer=make_scorer(settings.scorer, settings.check),
             clock=clock,
         )
 

@@ -46,9 +46,12 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             "threshold": settings.threshold,
             "attempts": settings.attempts,
             "scorer": settings.scorer,
+            "check": " ".join(settings.check),
             "unscored": settings.unscored,
         }
-        return cls(asked_how=asked_how, settings=shape, digest=digest(asked_how, json.dumps(shape))[:12])
+        # without checks it is what it was before there were any: state files of then go on
+        told = {name: value for name, value in shape.items() if name != "check" or value}
+        return cls(asked_how=asked_how, settings=shape, digest=digest(asked_how, json.dumps(told))[:12])
 
 
 def differing(there: Mapping[str, object], here: Mapping[str, object], then: str, now: str) -> str:

@@ -21,7 +21,8 @@ from tamiz.messages import READ_BY
 from tamiz.models.factory import make_fleet
 from tamiz.models.fleet import Fleet
 from tamiz.prompt import PromptTemplate, read_template
-from tamiz.scoring import Scorer, make_scorer
+from tamiz.scorers import make_scorer
+from tamiz.scoring import Scorer
 from tamiz.settings import Settings, without_password
 from tamiz.store.mongo import MongoStore
 from tamiz.telemetry.observer import Observer
@@ -78,7 +79,7 @@ class Staff(msgspec.Struct, kw_only=True):
             stages=named,
             fleet=make_fleet(settings, clock) if needs_models else None,
             template=read_template(settings.prompt),
-            scorer=make_scorer(settings.scorer),
+            scorer=make_scorer(settings.scorer, settings.check),
             clock=clock,
         )
 

@@ -24,7 +24,7 @@ from tamiz.http.runs import Runs
 from tamiz.http.sessions import Sessions
 from tamiz.messages import READ_BY
 from tamiz.models.fleet import Fleet
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.settings import Settings
 from tamiz.store.lives import Replayed
 from tamiz.store.mongo import MongoStore
@@ -96,11 +96,9 @@ class Cluster:
             cache=cache,
             fleet=fleet,
             replay=self._replay,
-            runs=Runs(clock),
-            sessions=None if keys is None else Sessions(keys.caller, clock),
-            extra={"endpoints": self._endpoints, "lag": self.lag},
             runs=runs,
             sessions=None if keys is None else Sessions(keys.caller, clock),
+            extra={"endpoints": self._endpoints, "lag": self.lag},
         )
         self.context.board = Board(
             self._pulses,

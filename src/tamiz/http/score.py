@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller, post
 
 from tamiz.http.context import Context
-from tamiz.scoring import Scorer
+from tamiz.scoring import FORM_SEPARATOR, Scorer
 
 __all__ = ["Judged", "Pair", "Score", "judged"]
 
@@ -79,7 +79,7 @@ class Score(Controller):
 
 def judged(scorer: Scorer, pair: Pair) -> Judged:
     """Have a pair judged: by the form of the reference that says the best of the answer."""
-    forms = pair.reference if isinstance(pair.reference, list) else [pair.reference]
-    scores = [scorer.score(pair.answer, form) for form in forms or [None]]
-    best = max(scores, key=lambda score: -1.0 if score.value is None else score.value)
-    return Judged(score=best.value, scorer=scorer.name, reason=best.reason, reasons=())
+    several = pair.reference if isinstance(pair.reference, list) else [pair.reference]
+    reference = FORM_SEPARATOR.join(form for form in several if form is not None) or None
+    found = scorer.score(pair.answer, reference, pair.question or "")
+    return Judged(score=found.value, scorer=scorer.name, reason=found.reason, reasons=found.reasons)

@@ -20,7 +20,7 @@ from tamiz.http.runs import Runs
 from tamiz.http.server import Server, is_local
 from tamiz.http.sessions import Sessions
 from tamiz.policy import Policy
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite.reader import StateReader

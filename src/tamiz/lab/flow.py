@@ -15,7 +15,7 @@ from tamiz.lab.measures import Asked, Sample, measure, series_of
 from tamiz.lab.parameters import Run
 from tamiz.models.factory import make_fleet
 from tamiz.prompt import read_template
-from tamiz.scoring import make_scorer
+from tamiz.scorers import make_scorer
 from tamiz.statefile import StateFile
 from tamiz.traffic.question import Question
 

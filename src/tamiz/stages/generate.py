@@ -9,6 +9,7 @@ from tamiz.chat import only_text
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
 from tamiz.errors import Failed, Sign
+from tamiz.hints import hint
 from tamiz.messages import READ_BY, Event, LlmError, LlmRequest, LlmResponse
 from tamiz.models.base import Prompt, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
@@ -183,7 +184,10 @@ class Generate:
 
 
 def _hint(event: LlmRequest) -> str:
-    return "" if event.attempt == 1 else _HINT.format(attempt=event.attempt)
+    if event.attempt == 1:
+        return ""
+    why = hint(event.reasons)
+    return _HINT.format(attempt=event.attempt) if why is None else f"\n\n(Attempt {event.attempt}: {why})"
 
 
 def _only(event: LlmRequest) -> str | None:

@@ -67,11 +67,12 @@ class Judge:
 
     def decide(self, event: LlmResponse) -> ValidatedResponse | RegenerationRequest:
         """Score the answer and give what the decision says: an outcome, or the request for another attempt."""
-        score = self._scorer.score(event.llm_answer, event.best_answer)
+        score = self._scorer.score(event.llm_answer, event.best_answer, _question(event))
         scored = Scored(
             llm_answer=event.llm_answer,
             score=score.value,
             reason=score.reason,
+            reasons=score.reasons,
             attempt=event.attempt,
             model=event.model,
             latency_ms=event.latency_ms,
@@ -105,6 +106,10 @@ def _end(event: LlmResponse, answer: Scored, *, accepted: bool, refused: Scored 
         refused=refused,
         used=_used(event),
     )
+
+
+def _question(event: LlmResponse) -> str:
+    return f"{event.title}\n{event.content}" if event.content else event.title
 
 
 def _used(event: LlmResponse) -> Usage | None:

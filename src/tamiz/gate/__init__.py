@@ -1,0 +1,1 @@
+"""The gate: tells good answers from bad ones by checks of its own, without any call."""

@@ -1,0 +1,85 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOOD = [
+    ("What is the capital of France?", "The capital of France is Paris.", "Paris"),
+    ("What is the capital of Italy?", "Rome is the capital of Italy.", "Rome"),
+    ("Who wrote Hamlet?", "It was written by William Shakespeare.", "William Shakespeare"),
+    ("Which planet is the largest?", "Jupiter is the largest planet.", "Jupiter"),
+    ("What is the chemical symbol of gold?", "The symbol of gold is Au.", "Au"),
+    ("Which ocean is the largest?", "The Pacific Ocean is the largest one.", "The Pacific Ocean"),
+]
+
+
+def tamiz(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tamiz", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    rows = [{"question": q, "answer": a, "reference": r} for q, a, r in GOOD]
+    rows.append({"question": GOOD[0][0], "answer": "I'm sorry, I can't help with that.", "reference": "Paris"})
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]))
+    return tmp_path
+
+
+def test_answers_of_somebody_else_are_scored(answers: Path) -> None:
+    """One JSON object a row on stdout, in order, with reasons; a summary on stderr."""
+    done = tamiz("score", "answers.jsonl", "--scorer", "gate", folder=answers)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["id"] for each in told] == [str(number) for number in range(1, 8)]
+    assert all(each["score"] >= 0.5 for each in told[:-1])
+    assert told[-1]["score"] < 0.5
+    assert told[-1]["reasons"][0].startswith("refusal: ")
+    assert "7 answers by gate" in done.stderr
+
+
+def test_own_checks_apply_to_any_scorer(answers: Path) -> None:
+    done = tamiz("score", "answers.jsonl", "--scorer", "tfidf", "--check", "max-words=2", folder=answers)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {each["score"] for each in told} == {0.0}
+    assert told[0]["reasons"] == ["length: it has 6 words, 2 are allowed"]
+
+
+def test_a_threshold_is_found_and_drawn_without_bad_rows(answers: Path) -> None:
+    """Bad answers are made where none is labelled, and it is said; the plot is the same each time."""
+    arguments = ("calibrate", "good.jsonl", "--scorer", "gate", "--plot", "plot.svg")
+    done = tamiz(*arguments, folder=answers)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("--scorer gate --threshold 0.")
+    assert "no bad answer was labelled" in done.stdout
+    drawn = (answers / "plot.svg").read_bytes()
+    assert b"good answers lost" in drawn or b"<svg" in drawn
+    tamiz(*arguments, folder=answers)
+    assert (answers / "plot.svg").read_bytes() == drawn
+    told = json.loads(tamiz("calibrate", "good.jsonl", "--scorer", "gate", "--json", folder=answers).stdout)
+    assert told["goal"] == "loss"
+    assert told["good"] == 6
+    assert told["made"] == told["bad"] == 24
+    assert told["lost"]["low"] <= told["lost"]["value"] <= told["lost"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("calibrate", "answers.jsonl", "--loss", "0.1", "--catch", "0.9"), "give one of them"),
+        (("calibrate", "answers.jsonl", "--plot", "plot.pdf"), "has to end in .svg or .png"),
+        (("score", "answers.jsonl", "--scorer", "bleu"), "there is no scorer 'bleu'"),
+        (("score", "answers.jsonl", "--check", "refusal=off"), "choose --scorer gate"),
+        (("score", "nowhere.csv"), "nowhere.csv"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line_or_two(answers: Path, arguments: tuple[str, ...], problem: str) -> None:
+    done = tamiz(*arguments, folder=answers)
+    assert done.returncode == 2
+    assert problem in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+    assert not done.stdout
