@@ -123,7 +123,7 @@ class _Scripted:
         self._score = score
         self.asked: list[tuple[str, str | None]] = []
 
-    def score(self, answer: str, reference: str | None) -> Score:
+    def score(self, answer: str, reference: str | None, question: str = "") -> Score:
         self.asked.append((answer, reference))
         return self._score
 
