@@ -123,7 +123,7 @@ class _Scripted:
         self._score = score
         self.asked: list[tuple[str, str | None]] = []
 
-    def score(self, answer: str, reference: str | None, question: str = "") -> Score:
+    def score(self, answer: str, reference: str | None, question: str = "") -> Score:  # noqa: ARG002 - the protocol's
         self.asked.append((answer, reference))
         return self._score
 
