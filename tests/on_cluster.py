@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymongo
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from cluster.broker import Broker
@@ -25,6 +26,11 @@ from waiting import wait_until
 
 __all__ = ["OnCluster", "same_rows"]
 
+_SOON: Final = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
 STAGES: Final = ("intake", "generate", "retry", "judge", "persist")
 
 
@@ -71,10 +77,15 @@ class OnCluster:
         assert done.returncode == 0, done.stderr
 
     def members(self, stage: str) -> int:
-        """Count the members of a stage's group."""
+        """Count the members of a stage's group; 0 where the broker is still about to find out who keeps it."""
         admin = AdminClient({"bootstrap.servers": self.topics.address.servers})
         (future,) = admin.describe_consumer_groups([self.topics.address.group(stage)]).values()
-        return len(future.result().members)
+        try:
+            return len(future.result().members)
+        except KafkaException as error:
+            if error.args[0].code() not in _SOON:
+                raise
+            return 0
 
     def jobs(self, flink: Flink) -> int:
         """Count this one's jobs that run."""

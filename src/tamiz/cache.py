@@ -41,6 +41,10 @@ class Cache(Protocol):
         """Give the answer, or `None` where there is none or it is too old."""
         ...
 
+    def peek(self, key: str) -> Scored | None:
+        """Give the answer, as `get` does, without counting it or using it: it is evicted as if nobody had looked."""
+        ...
+
     def put(self, key: str, answer: Scored) -> None:
         """Keep an accepted answer; what the policy evicts for it is gone."""
         ...
@@ -59,6 +63,10 @@ POLICIES: Final[dict[str, Callable[[int], "cachebox.BaseCacheImpl[str, tuple[Sco
     "fifo": cachebox.FIFOCache,
     "lfu": cachebox.LFUCache,
 }
+
+
+_BY_USE: Final = (cachebox.LRUCache, cachebox.LFUCache)
+"""Those whose order depends on what was looked at; in the others `get` changes nothing."""
 
 
 class BoundedCache:
@@ -100,6 +108,14 @@ class BoundedCache:
             self._expired += 1
         self._misses += 1
         return None
+
+    def peek(self, key: str) -> Scored | None:
+        """Give the answer, as `get` does, without counting it or using it: it is evicted as if nobody had looked."""
+        entries = self._entries
+        entry: tuple[Scored, float] | None = entries.peek(key) if isinstance(entries, _BY_USE) else entries.get(key)
+        if entry is None or (self._ttl is not None and self._clock.monotonic() - entry[1] >= self._ttl):
+            return None
+        return entry[0]
 
     def put(self, key: str, answer: Scored) -> None:
         """Keep an accepted answer; what the policy evicts for it is gone."""

@@ -210,3 +210,21 @@ def test_a_cleared_cache_is_empty() -> None:
     assert cache.clear() == 2
     assert cache.get("a") is None
     assert cache.clear() == 0
+
+
+@pytest.mark.parametrize("policy", ["lru", "fifo", "lfu"])
+def test_a_peek_leaves_no_trace(policy: str) -> None:
+    """What is evicted next, and the counters, are as if nobody had looked; what is too old is not there."""
+    clock = ManualClock()
+    looked, other = (make_cache(policy, 2, 60.0, clock) for _ in range(2))
+    for cache in (looked, other):
+        cache.put("a", scored(text="a"))
+        cache.put("b", scored(text="b"))
+    assert looked.peek("a") == scored(text="a")
+    assert looked.peek("none") is None
+    for cache in (looked, other):
+        cache.put("c", scored(text="c"))
+    assert looked.stats() == other.stats()
+    assert [looked.peek(key) for key in "abc"] == [other.peek(key) for key in "abc"]
+    clock.move(60)
+    assert [looked.peek(key) for key in "abc"] == [None] * 3

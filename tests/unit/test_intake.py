@@ -42,6 +42,9 @@ class _Known:
         self.calls.append("cache")
         return self._cached
 
+    def peek(self, key: str) -> Scored | None:
+        return self.kept.get(key)
+
     def put(self, key: str, answer: Scored) -> None:
         self.kept[key] = answer
 
@@ -250,3 +253,39 @@ def test_a_question_that_comes_during_the_release_is_not_lost() -> None:
 
 def test_other_messages_are_none_of_its_business() -> None:
     assert handle(_Known(), requested()) == Effects()
+
+
+class _Ending(_Known):
+    """An identical question ends between the look for an answer and the claim; two more have come to wait meanwhile."""
+
+    def __init__(self, answer: Scored) -> None:
+        super().__init__()
+        self._answer = answer
+        self.waiting = [asked("m2"), asked("m3")]
+
+    async def claim(self, asked: QuestionAsked) -> bool:
+        self.put(asked.cache_key, self._answer)
+        return await super().claim(asked)
+
+    async def release(self, outcome: Terminal, limit: int) -> list[QuestionAsked]:
+        await super().release(outcome, limit)
+        return self.waiting
+
+
+def test_an_answer_that_comes_before_the_claim_is_reused() -> None:
+    """No second call is made, the claim ends, and those that wait by then get the answer too."""
+    known = _Ending(GOOD)
+    effects = handle(known, asked())
+    assert known.calls == ["cache", "store", "claim", f"release k1 m1 {RELEASED_AT_ONCE}"]
+    own, *others = effects.emit
+    assert isinstance(own, ValidatedResponse)
+    assert (own.message_id, own.source, own.answer, own.leader) == ("m1", Source.CACHE, GOOD, "m1")
+    shared = [(each.message_id, each.source, each.leader) for each in others if isinstance(each, ValidatedResponse)]
+    assert shared == [("m2", Source.COALESCED, "m1"), ("m3", Source.COALESCED, "m1")]
+
+
+def test_an_answer_that_falls_short_of_today_s_threshold_is_not() -> None:
+    known = _Ending(POOR)
+    (request,) = handle(known, asked()).emit
+    assert isinstance(request, LlmRequest)
+    assert known.calls == ["cache", "store", "claim"]

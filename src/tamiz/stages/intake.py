@@ -76,9 +76,15 @@ class Intake:
     async def _let_in(self, asked: QuestionAsked) -> Effects:
         if (known := await self.known(asked)) is not None:
             return Effects(emit=(known,))
-        if await self._claims.claim(asked):
+        if not await self._claims.claim(asked):
+            return Effects()
+        # between the look for an answer and the claim an identical question may have ended, and its claim with it
+        answer = self._cache.peek(asked.cache_key)
+        if answer is None or not self.policy.under(asked.terms).passes(answer.score):
             return Effects(emit=(LlmRequest(**question_of(asked)),))
-        return Effects()
+        outcome = _reuse(asked, answer, Source.CACHE)
+        waiting = await self._claims.release(outcome, RELEASED_AT_ONCE)
+        return Effects(emit=(outcome, *(_share(outcome, each) for each in waiting)))
 
     async def _release(self, event: Terminal) -> Effects:
         if event.source is Source.MODEL:
