@@ -1,47 +1,15 @@
 """`tamiz serve`, as whoever runs a service meets it."""
 
-import json
-import re
 import signal
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
 
 import pytest
 
 from running import run_tamiz
-from started import Started, committed, started
-
-MODEL: Final = "simulated:?latency=20ms&overload=0.1&quality=0.7&seed=3"
-
-
-@contextmanager
-def serving(folder: Path, *flags: str, model: str = MODEL) -> Iterator[tuple[Started, str]]:
-    """Give a running service and its address."""
-    with started("serve", "--port", "0", "--model", model, *flags, cwd=folder) as service:
-
-        def address() -> str | None:
-            said = re.search(r"serves on (http://\S+),", service.stderr.read_text(encoding="utf-8"))
-            return said[1] if said else None
-
-        service.until(address, "it to serve")
-        yield service, str(address())
-
-
-def call(url: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-    """Give the status and the JSON that a call is answered with."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json", **(headers or {})})  # noqa: S310
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the service's own address
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+from serve_command import call, served
+from started import committed
 
 
 def ask(url: str, number: int) -> str:
@@ -53,7 +21,7 @@ def ask(url: str, number: int) -> str:
 
 def test_a_question_is_answered_and_its_answer_kept(tmp_path: Path) -> None:
     question = {"title": "What is the capital of Peru?", "reference": "Lima", "id": "17"}
-    with serving(tmp_path, model="simulated:") as (_, url):
+    with served(tmp_path, model="simulated:") as (_, url):
         status, first = call(f"{url}/questions?wait=30", question)
         assert (status, first["outcome"], first["source"], first["id"]) == (200, "accepted", "model", "17")
         status, again = call(f"{url}/questions", question)
@@ -69,7 +37,7 @@ def test_a_question_is_answered_and_its_answer_kept(tmp_path: Path) -> None:
 
 def test_the_store_answers_after_a_restart(tmp_path: Path) -> None:
     for source in ("model", "store"):
-        with serving(tmp_path, model="simulated:") as (service, url):
+        with served(tmp_path, model="simulated:") as (service, url):
             _, told = call(f"{url}/questions?wait=30", {"title": "Q?"})
             assert told["source"] == source
             service.process.send_signal(signal.SIGTERM)
@@ -78,13 +46,13 @@ def test_the_store_answers_after_a_restart(tmp_path: Path) -> None:
 
 def test_nothing_that_was_taken_in_is_lost_by_a_kill(tmp_path: Path) -> None:
     """Each question that was answered with 202 ends in one outcome, in this process or the next."""
-    with serving(tmp_path, "--concurrency", "8") as (service, url), ThreadPoolExecutor(8) as threads:
+    with served(tmp_path, "--concurrency", "8") as (service, url), ThreadPoolExecutor(8) as threads:
         asking = [threads.submit(ask, url, number) for number in range(200)]
         service.until(lambda: committed(tmp_path / "tamiz.db", "outcomes") > 30, "some outcomes")
         assert service.kill()
         ids = [each.result() for each in asking if each.exception() is None]
     assert ids
-    with serving(tmp_path) as (service, url):
+    with served(tmp_path) as (service, url):
         service.until(lambda: call(f"{url}/questions/{ids[-1]}")[1]["outcome"] is not None, "the last one's outcome")
         service.until(
             lambda: all(call(f"{url}/questions/{each}")[1]["outcome"] is not None for each in ids), "every outcome"
@@ -96,7 +64,7 @@ def test_nothing_that_was_taken_in_is_lost_by_a_kill(tmp_path: Path) -> None:
 
 def test_a_signal_lets_calls_end(tmp_path: Path) -> None:
     """Who waits gets the answer; exit 0."""
-    with serving(tmp_path, model="simulated:?latency=1s") as (service, url), ThreadPoolExecutor(1) as threads:
+    with served(tmp_path, model="simulated:?latency=1s") as (service, url), ThreadPoolExecutor(1) as threads:
         asking = threads.submit(call, f"{url}/questions?wait=30", {"title": "Slow?"})
         service.until(lambda: committed(tmp_path / "tamiz.db", "questions"), "the question")
         service.process.send_signal(signal.SIGTERM)
@@ -115,12 +83,12 @@ def test_with_keys_each_tenant_sees_its_own(tmp_path: Path) -> None:
     keys = {
         tenant: run_tamiz("keys", "make", tenant, cwd=tmp_path).stdout.strip() for tenant in ("acme", "bee", "operator")
     }
-    with serving(tmp_path, model="simulated:") as (service, url):
+    with served(tmp_path, model="simulated:") as (service, url):
         assert call(f"{url}/questions", {"title": "Q?"})[0] == 401
         assert call(f"{url}/health")[0] == 200
         bearer = {tenant: {"authorization": f"Bearer {key}"} for tenant, key in keys.items()}
-        _, mine = call(f"{url}/questions?wait=30", {"title": "Q?"}, bearer["acme"])
-        _, theirs = call(f"{url}/questions?wait=30", {"title": "Q?"}, {"x-api-key": keys["bee"]})
+        _, mine = call(f"{url}/questions?wait=30", {"title": "Q?"}, headers=bearer["acme"])
+        _, theirs = call(f"{url}/questions?wait=30", {"title": "Q?"}, headers={"x-api-key": keys["bee"]})
         assert (mine["source"], theirs["source"]) == ("model", "model"), "nothing is reused across tenants"
         where = f"{url}/questions/{mine['message_id']}"
         seen = {tenant: call(where, headers=headers)[0] for tenant, headers in bearer.items()}
@@ -147,7 +115,7 @@ def test_wrong_usage_is_told(tmp_path: Path, flags: tuple[str, ...], says: str) 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    with serving(tmp_path) as (_, url):
+    with served(tmp_path) as (_, url):
         port = url.rpartition(":")[2]
         refused = run_tamiz("serve", "--model", "simulated:", "--port", port, cwd=tmp_path / "other")
     assert refused.returncode == 2

@@ -8,9 +8,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tamiz.lab.bootstrap import bootstrap
 from tamiz.lab.cells import Cell, Columns, Measured
 from tamiz.lab.preset import Value
+from tamiz.reports.interval import mean_of
 
 __all__ = ["collect", "read_measured", "write_measured"]
 
@@ -59,8 +59,9 @@ def _summary(rows: Sequence[dict[str, Value]], others: Collection[str]) -> list[
     for number, repetitions in by_cell.items():
         for metric in repetitions[0]:
             values = [value for row in repetitions if (value := _number(row.get(metric))) is not None]
-            if metric not in others and (interval := bootstrap(values)) is not None:
-                found.append({"cell": number, "metric": metric, **msgspec.structs.asdict(interval)})
+            if metric not in others and (mean := mean_of(values)) is not None:
+                sure = {"low": mean.low, "high": mean.high} if mean.n > 1 else {"low": None, "high": None}
+                found.append({"cell": number, "metric": metric, "mean": mean.value, **sure, "n": mean.n})
     return found
 
 

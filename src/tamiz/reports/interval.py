@@ -29,7 +29,8 @@ class Mean:
 def mean_of(values: Sequence[float]) -> Mean | None:
     """Give the mean with its 95 % percentile bootstrap interval, or `None` of no values.
 
-    The same values give the same interval, in whatever order they come.
+    The percentile interval of Efron (1979). The same values give the same one, in whatever order they come. Of few
+    values it is too narrow: of five it holds the true mean of a normal distribution in some 84 of 100 cases, not in 95.
     """
     numbers = np.asarray(values, dtype=np.float64)
     found = np.sort(numbers[np.isfinite(numbers)])
