@@ -24,7 +24,7 @@ from tamiz.gate.pair import Pair
 from tamiz.gate.scorer import GateScorer, is_short
 from tamiz.gate.text import Text
 from tamiz.gate.weights import Sides, load_weights
-from tamiz.scoring import FORM_SEPARATOR, Scorer, TfidfScorer
+from tamiz.scoring import Scorer, TfidfScorer, joined
 
 DRAWS = 500
 SHORT_QUESTIONS = 400
@@ -94,9 +94,9 @@ def area_of(scored: Scored, kind: str, how: Sequence[str] | None) -> str:
     return f"{measured(everything):.3f} ({low:.3f}-{high:.3f})"
 
 
-def scores(scorer: Scorer, rows: Sequence[Row], references: Sequence[str] | None = None) -> list[float]:
+def scores(scorer: Scorer, rows: Sequence[Row], references: Sequence[str | None] | None = None) -> list[float]:
     """Score rows; what could not be scored counts as 0.0 here, for every scorer alike."""
-    others = [row.reference for row in rows] if references is None else references
+    others: Sequence[str | None] = [row.reference for row in rows] if references is None else references
     return [scorer.score(row.answer, other, row.question).value or 0.0 for row, other in zip(rows, others, strict=True)]
 
 
@@ -144,12 +144,9 @@ def shuffled(rows: Sequence[Row]) -> list[str]:
     return [given[row.group] for row in rows]
 
 
-def listed(rows: Sequence[Row], asked: Sequence[Asked]) -> list[str]:
+def listed(rows: Sequence[Row], asked: Sequence[Asked]) -> list[str | None]:
     """Give each row all accepted forms of its reference but the answer itself."""
-    return [
-        FORM_SEPARATOR.join([row.reference, *(form for form in asked[row.group].right if form != row.answer)])
-        for row in rows
-    ]
+    return [joined([row.reference, *(form for form in asked[row.group].right if form != row.answer)]) for row in rows]
 
 
 def table(title: str, head: str, lines: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ A scorer is a pure function of texts. What a score means for the question is the
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from math import log, sqrt
 from operator import mul
 from typing import Final, Protocol
@@ -12,15 +13,30 @@ from unicodedata import normalize
 
 import msgspec
 
-__all__ = ["FORM_SEPARATOR", "NOTHING_TO_SCORE", "NO_REFERENCE", "Score", "Scorer", "TfidfScorer", "folded", "forms"]
+__all__ = [
+    "NOTHING_TO_SCORE",
+    "NO_REFERENCE",
+    "Reference",
+    "Score",
+    "Scorer",
+    "TfidfScorer",
+    "as_given",
+    "folded",
+    "forms",
+    "joined",
+    "shown",
+]
 
 NO_REFERENCE: Final = "no_reference"
 """The reason where the question has no human answer to compare with."""
 NOTHING_TO_SCORE: Final = "nothing_to_score"
 """The reason where a text has no word that could be compared."""
-FORM_SEPARATOR: Final = "\x1e"
+_FORM_SEPARATOR: Final = "\x1e"
 """What stands between the accepted forms of a reference that has several: the control character for it, which no text
 that people write holds."""
+
+Reference = str | tuple[str, ...] | None
+"""A reference as people read and write it: a text, or its accepted forms."""
 
 # The maximal runs of word characters, of two or more. scikit-learn writes it r"(?u)\b\w\w+\b"; as matching starts at
 # the leftmost place and takes all it can, the boundaries are met by themselves.
@@ -79,9 +95,26 @@ def forms(reference: str | None) -> tuple[str, ...]:
     """Give the accepted forms of a reference, those that are blank left out."""
     if reference is None:
         return ()
-    if FORM_SEPARATOR not in reference:
+    if _FORM_SEPARATOR not in reference:
         return () if not reference or reference.isspace() else (reference,)
-    return tuple(form for form in reference.split(FORM_SEPARATOR) if form and not form.isspace())
+    return tuple(form for form in reference.split(_FORM_SEPARATOR) if form and not form.isspace())
+
+
+def joined(accepted: Iterable[str | None]) -> str | None:
+    """Write the accepted forms of a reference, the blank ones left out, as the one text that `forms` takes apart."""
+    return _FORM_SEPARATOR.join(form for form in accepted if form and not form.isspace()) or None
+
+
+def as_given(reference: str | None) -> Reference:
+    """Give a reference as people read and write it."""
+    if reference is None or _FORM_SEPARATOR not in reference:
+        return reference
+    return forms(reference)
+
+
+def shown(reference: Reference) -> str | None:
+    """Give a reference as one text for people."""
+    return " | ".join(reference) if isinstance(reference, tuple) else reference
 
 
 class TfidfScorer:

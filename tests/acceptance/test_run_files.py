@@ -35,6 +35,22 @@ def test_every_input_format_gives_the_same_rows(end: str, tmp_path: Path) -> Non
     assert len({row["message_id"] for row in rows}) == 4
 
 
+def test_a_reference_may_have_several_forms(tmp_path: Path) -> None:
+    """The best of them counts; questions that failed are exported with all of them."""
+    question = {"question": "Capital of France?", "reference": ["Paris, la capitale", "Lutetia"]}
+    (tmp_path / "q.jsonl").write_text(json.dumps(question), encoding="utf-8")
+    done = run_tamiz("run", "q.jsonl", "--model", PERFECT, "--out", "rows.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (row,) = rows_of((tmp_path / "rows.jsonl").read_text())
+    assert "Paris, la capitale" in row["answer"]
+    assert row["score"] > 0.3
+    assert "Paris, la capitale | Lutetia" in run_tamiz("show", row["message_id"], cwd=tmp_path).stdout
+    done = run_tamiz("run", "q.jsonl", "--model", "simulated:?invalid=1", "--state", "dead.db", cwd=tmp_path)
+    assert done.returncode == 3, done.stderr
+    exported = run_tamiz("dead", "export", "--state", "dead.db", cwd=tmp_path).stdout
+    assert json.loads(exported)["reference"] == question["reference"]
+
+
 def test_a_row_says_what_became_of_its_question(tmp_path: Path) -> None:
     """The fields of a row have the types and values that the reference promises."""
     write_questions(tmp_path / "q.csv", QUESTIONS[:1])

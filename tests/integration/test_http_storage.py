@@ -85,7 +85,7 @@ async def test_bad_rows_are_told_with_their_lines(tmp_path: Path) -> None:
         "",
         '{"question": ""}',
         "{broken",
-        '{"question": "x", "reference": [1]}',
+        '{"question": "x", "reference": {"a": 1}}',
         json.dumps({"question": "y" * 200_001}),
         '{"question": "also fine"}',
     ]
@@ -209,6 +209,19 @@ async def test_one_answer_is_told_with_its_life(tmp_path: Path) -> None:
         assert told["life"]["reference"] == "y"
         missing = await client.get("/answers/nothing")
         assert (missing.status_code, missing.json()["field"]) == (404, "message_id")
+
+
+async def test_a_reference_of_several_forms_is_told_as_it_was_given(tmp_path: Path) -> None:
+    async with service(tmp_path, model="simulated:?quality=1") as running, running.client() as client:
+        given = {"title": "Which country is meant?", "reference": ["The United States of America", "USA"]}
+        asked = (await client.post("/questions?wait=20", json=given)).json()
+        assert asked["outcome"] == "accepted"
+        assert (await client.get(f"/questions/{asked['message_id']}")).json()["life"]["reference"] == given["reference"]
+        (listed,) = (await client.get("/answers")).json()["answers"]
+        assert listed["reference"] == given["reference"]
+        assert (await client.post("/questions?wait=20", json=given)).json()["source"] in {"cache", "store"}
+        other = {**given, "reference": given["reference"][::-1]}
+        assert (await client.post("/questions?wait=20", json=other)).json()["source"] == "model"
 
 
 async def test_figures_are_those_of_the_metrics_document(tmp_path: Path) -> None:

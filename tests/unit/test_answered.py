@@ -6,7 +6,7 @@ import pytest
 
 from tamiz.datasets.answered import Answered, read_answered
 from tamiz.errors import UsageError
-from tamiz.scoring import FORM_SEPARATOR, TfidfScorer, forms
+from tamiz.scoring import TfidfScorer, forms, joined
 
 
 def written(folder: Path, name: str, text: str) -> str:
@@ -31,7 +31,6 @@ def test_a_reference_may_be_a_list_of_forms(tmp_path: Path) -> None:
     rows = [{"answer": "Paris", "reference": ["Paris", "", "Paris, France"]}, {"answer": 8, "reference": 8}]
     path = written(tmp_path, "rows.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     first, second = read_answered(path)
-    assert first.reference == f"Paris{FORM_SEPARATOR}Paris, France"
     assert forms(first.reference) == ("Paris", "Paris, France")
     assert (second.answer, second.reference, second.question, second.label) == ("8", "8", "", None)
 
@@ -65,7 +64,7 @@ def test_what_cannot_be_read_is_named(
 def test_tfidf_takes_the_best_form() -> None:
     """With several forms the score is that of the nearest; with one it is what it was."""
     score = TfidfScorer().score
-    both = score("in Paris", FORM_SEPARATOR.join(("London", "Paris")))
+    both = score("in Paris", joined(("London", "Paris")))
     assert both == score("in Paris", "Paris")
-    assert score("Lyon", FORM_SEPARATOR.join(("London", "?"))).value == 0.0
-    assert score("Lyon", FORM_SEPARATOR) == score("Lyon", None)
+    assert score("Lyon", joined(("London", "?"))).value == 0.0
+    assert score("Lyon", joined((" ", ""))) == score("Lyon", None)

@@ -9,6 +9,7 @@ import pytest
 
 from tamiz.datasets import BadRow, Row, open_dataset, parse_columns
 from tamiz.errors import UsageError
+from tamiz.scoring import forms
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -63,6 +64,21 @@ def test_json_lines_may_have_numbers_as_text_and_null_for_absent(tmp_path: Path,
         Row(path, 3, None, "How?", "So.", "true"),
         Row(path, 4, None, "12", "", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "accepted"),
+    [(["Paris", " ", "Lutetia", None, 8], ("Paris", "Lutetia", "8")), ([], ()), ([" "], ()), (["Paris"], ("Paris",))],
+)
+def test_a_reference_may_be_a_list_of_its_accepted_forms(
+    tmp_path: Path, reference: list[Any], accepted: tuple[str, ...]
+) -> None:
+    """Blank ones are none, numbers are texts; a list without any is no reference."""
+    line = json.dumps({"question": "Capital of France?", "reference": reference})
+    (row,) = rows(write(tmp_path, "q.jsonl", line))
+    assert isinstance(row, Row)
+    assert forms(row.reference) == accepted
+    assert (row.reference is None) is (not accepted)
 
 
 def test_quoted_newlines_count_as_lines(tmp_path: Path) -> None:
@@ -214,6 +230,15 @@ def test_parquet_gives_its_rows_by_number(tmp_path: Path, name: str) -> None:
     dataset = open_dataset(path)
     assert list(dataset) == expected
     assert next(iter(dataset)) == expected[0]
+
+
+def test_parquet_may_have_lists_of_references(tmp_path: Path) -> None:
+    pa: Any = pytest.importorskip("pyarrow")
+    pq: Any = pytest.importorskip("pyarrow.parquet")
+    target = io.BytesIO()
+    pq.write_table(pa.table({"question": ["a", "b"], "reference": [["one", "1"], None]}), target)
+    got = [row for row in rows(write(tmp_path, "q.parquet", target.getvalue())) if isinstance(row, Row)]
+    assert [forms(row.reference) for row in got] == [("one", "1"), ()]
 
 
 def test_json_lines_of_many_shapes_need_no_memory_for_each(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tamiz.gate.pair import Pair
 from tamiz.gate.scorer import FLAGGED, GateScorer, is_short
 from tamiz.gate.text import LOOKED_AT, Text, stem
 from tamiz.gate.weights import Rule, load_weights
-from tamiz.scoring import FORM_SEPARATOR, Score
+from tamiz.scoring import Score, forms, joined
 
 QUESTION = "What causes the seasons on Earth?"
 REFERENCE = "The seasons are caused by the tilt of the Earth's axis relative to its orbit"
@@ -82,9 +82,9 @@ def test_a_number_that_is_not_the_references_is_told() -> None:
 
 def test_of_several_forms_the_best_counts() -> None:
     """A reference with forms scores what its best form scores alone."""
-    forms = ("Sherbrooke", REFERENCE, "Nobody knows")
-    together = gate.score(GOOD, FORM_SEPARATOR.join(forms), QUESTION)
-    assert together.value == max(gate.score(GOOD, form, QUESTION).value or 0.0 for form in forms)
+    accepted = ("Sherbrooke", REFERENCE, "Nobody knows")
+    together = gate.score(GOOD, joined(accepted), QUESTION)
+    assert together.value == max(gate.score(GOOD, form, QUESTION).value or 0.0 for form in accepted)
 
 
 @pytest.mark.parametrize("reference", [None, "", " \n"])
@@ -136,7 +136,7 @@ def test_any_texts_are_scored_within_bounds_or_not_at_all(answer: str, reference
 
 @given(texts, texts)
 def test_the_reference_itself_is_right(text: str, question: str) -> None:
-    if text.strip() and FORM_SEPARATOR not in text:
+    if forms(text) == (text,):
         assert gate.score(text, text, question) == Score(1.0)
         assert gate.score(f" {text}\n", text, question) == Score(1.0)
 

@@ -4,6 +4,7 @@ from typing import Final
 
 from tamiz.cli.shared import aligned, clock_time, plain, shorten, until
 from tamiz.messages import Outcome, Source, Topic
+from tamiz.scoring import shown
 from tamiz.store.lives import Ended, Life, Place, Tried
 
 __all__ = ["life_text"]
@@ -24,7 +25,7 @@ def life_text(life: Life) -> str:
     about = [
         ("question", plain(life.question)),
         ("content", plain(life.content)),
-        ("reference", plain(life.reference or "")),
+        ("reference", plain(shown(life.reference) or "")),
         ("id", plain(life.id or "")),
         ("message_id", life.message_id),
     ]

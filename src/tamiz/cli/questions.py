@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from tamiz.errors import UsageError
+from tamiz.scoring import as_given
 from tamiz.store.lives import Dead
 
 __all__ = ["open_questions"]
@@ -52,7 +53,8 @@ def _writer(file: BinaryIO, encode: Callable[[Sequence[Sequence[Any]]], bytes]) 
 
 
 def _json_lines(rows: Sequence[Sequence[Any]]) -> bytes:
-    return msgspec.json.Encoder().encode_lines([dict(zip(_COLUMNS, row, strict=True)) for row in rows])
+    told = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+    return msgspec.json.Encoder().encode_lines([{**row, "reference": as_given(row["reference"])} for row in told])
 
 
 def _csv(rows: Sequence[Sequence[Any]]) -> bytes:

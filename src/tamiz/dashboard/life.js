@@ -75,7 +75,7 @@ function show(told) {
     ['message id', life.message_id], ["data set's id", life.id], ['tenant', life.tenant],
     ['asked', clock(life.created_at)], ['cache key', life.cache_key],
   ]);
-  text($('reference'), life.reference ?? 'None was given, so nothing could be scored against it.');
+  text($('reference'), (Array.isArray(life.reference) ? life.reference.join(' | ') : life.reference) ?? 'None was given, so nothing could be scored against it.');
   $('reference').classList.toggle('muted', life.reference == null);
   $('kept').dataset.state = outcome ? STATE[outcome.outcome] : '';
   text($('answer'), outcome?.answer ?? (outcome ? 'There is none.' : 'Not yet.'));

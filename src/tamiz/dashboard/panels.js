@@ -165,7 +165,7 @@ function answer(row) {
   const tries = `${row.attempts}` + (row.retries ? ` + ${plural(row.retries, 'retry', 'retries')}` : '');
   const made = el('tr', {},
     cell('Question', 'q', el('a', { href: `/life/${encodeURIComponent(row.message_id)}` }, row.question || '(empty)'), el('small', { class: 'muted', 'data-f': 'ago' })),
-    cell('Reference', '', el('p', { class: row.reference == null ? 'muted' : '' }, row.reference ?? 'none')),
+    cell('Reference', '', el('p', { class: row.reference == null ? 'muted' : '' }, (Array.isArray(row.reference) ? row.reference.join(' | ') : row.reference) ?? 'none')),
     cell('Answer', '', el('p', { class: row.answer == null ? 'muted' : '' }, row.answer ?? 'none'), why ? el('small', { class: 'why' }, why) : null),
     cell('Score', 'n', el('b', {}, score(row.score)), el('small', { class: 'outcome' }, row.outcome)),
     cell('Attempts', 'n', tries),

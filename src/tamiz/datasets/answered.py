@@ -10,7 +10,7 @@ from tamiz.datasets.rows import shorten
 from tamiz.datasets.sniff import check_file, check_text_file, kind_of
 from tamiz.datasets.source import Lines, Source
 from tamiz.errors import UsageError
-from tamiz.scoring import FORM_SEPARATOR
+from tamiz.scoring import joined
 
 __all__ = ["ROLES", "Answered", "read_answered"]
 
@@ -148,7 +148,7 @@ def _answered(path: str, line: int, values: Mapping[str, Any]) -> Answered:
         line=line,
         question=_text(path, line, "question", values.get("question")),
         answer=_text(path, line, "answer", values.get("answer")),
-        reference=FORM_SEPARATOR.join(form for form in forms if form.strip()) or None,
+        reference=joined(forms),
         label=_label(path, line, values.get("label")),
         id=id_ or None,
     )

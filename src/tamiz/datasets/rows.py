@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from tamiz.scoring import joined
+
 __all__ = ["FIELD_CAP", "BadRow", "Read", "Row", "bad_row", "make_row", "shorten", "text_of"]
 
 FIELD_CAP: Final = 10_000_000
@@ -29,6 +31,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     title: str
     content: str = ""
     reference: str | None = None
+    """Its accepted forms where it has several (see `tamiz.scoring.forms`)."""
 
 
 class BadRow(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +64,10 @@ def bad_row(file: str, line: int, problem: str, *, id_: str | None = None, title
 def make_row(  # noqa: PLR0917 (the order of `Row`, which is called once a row)
     file: str, line: int, id_: object, title: object, content: object, reference: object
 ) -> Row | BadRow:
-    """Make a row of values of any type: numbers become text, null is absent, anything else is a `BadRow`."""
+    """Make a row of values of any type: numbers become text, null is absent, anything else is a `BadRow`.
+
+    A reference may be a list of its accepted forms.
+    """
     try:
         return Row(
             file,
@@ -69,7 +75,7 @@ def make_row(  # noqa: PLR0917 (the order of `Row`, which is called once a row)
             text_of("id", id_) or None,
             _not_blank(text_of("question", title)),
             text_of("content", content) or "",
-            _none_if_blank(text_of("reference", reference)),
+            _reference(reference),
         )
     except ValueError as error:
         shown = str(id_) if isinstance(id_, str | int) else None
@@ -115,8 +121,6 @@ def _refuse_text(role: str, text: str) -> None:
 
 def _not_text(role: str, value: object) -> str:
     kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
-    if role == "reference" and isinstance(value, list):
-        return f"the reference {shorten(value)} is a list; lists are not supported as reference, give one text"
     return f"the {role} {shorten(value)} is {kind}, not a text"
 
 
@@ -128,7 +132,13 @@ def _not_blank(title: str | None) -> str:
     return title
 
 
-def _none_if_blank(text: str | None) -> str | None:
+def _reference(value: object) -> str | None:
+    if isinstance(value, list):
+        text = joined(text_of("reference", form) for form in value)
+        if text is not None:
+            _refuse_text("reference", text)  # all forms together
+        return text
+    text = text_of("reference", value)
     return None if not text or text.isspace() else text
 
 

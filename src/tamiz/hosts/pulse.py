@@ -21,6 +21,7 @@ from tamiz.messages import (
     Terminal,
     ValidatedResponse,
 )
+from tamiz.scoring import as_given, shown
 from tamiz.store.lives import Answered
 
 __all__ = ["REFUSED", "Beat", "Pulse", "Pulses", "Totals"]
@@ -244,7 +245,7 @@ def _row(event: Terminal, now: float) -> Answered:
         message_id=event.message_id,
         id=event.question_id,
         question=event.title,
-        reference=event.best_answer,
+        reference=as_given(event.best_answer),
         answer=None if answer is None else answer.llm_answer,
         outcome=event.outcome,
         score=None if answer is None else answer.score,
@@ -263,7 +264,8 @@ def _row(event: Terminal, now: float) -> Answered:
 
 
 def _cut(row: Answered) -> Answered:
-    long = {name: text for name in _LONGEST if (text := getattr(row, name)) is not None and len(text) > _LONGEST[name]}
+    texts = {"question": row.question, "reference": shown(row.reference), "answer": row.answer, "reason": row.reason}
+    long = {name: text for name, text in texts.items() if text is not None and len(text) > _LONGEST[name]}
     reasons = tuple(reason[: _LONGEST["reason"]] for reason in row.reasons[:3])
     if not long and reasons == row.reasons:
         return row

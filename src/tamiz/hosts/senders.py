@@ -13,6 +13,7 @@ import msgspec
 from tamiz.clock import Clock
 from tamiz.errors import UsageError
 from tamiz.models.retry_after import retry_at
+from tamiz.scoring import as_given
 from tamiz.traffic.emitter import Send
 from tamiz.traffic.question import Emission
 
@@ -48,7 +49,12 @@ def to_file(path: str, *, not_this: str) -> Iterator[Send]:
 
     def send(emission: Emission) -> str:
         asked = emission.question
-        row = {"id": asked.id, "question": asked.title, "content": asked.content, "reference": asked.reference}
+        row = {
+            "id": asked.id,
+            "question": asked.title,
+            "content": asked.content,
+            "reference": as_given(asked.reference),
+        }
         out.write(encode(row) + b"\n")
         if not mine:
             out.flush()
@@ -80,7 +86,7 @@ class HttpSender:
     async def send(self, emission: Emission) -> str:
         """Post it, again where the service asks for that, and give the outcome."""
         asked = emission.question
-        body = {"id": asked.id, "title": asked.title, "content": asked.content, "reference": asked.reference}
+        body = {"id": asked.id, "title": asked.title, "content": asked.content, "reference": as_given(asked.reference)}
         data = msgspec.json.encode({name: value for name, value in body.items() if value is not None})
         for attempt in range(_TRIES):
             try:

@@ -11,6 +11,7 @@ from tamiz.http.callers import caller_of, operator_of
 from tamiz.http.context import Context, key_of
 from tamiz.http.lookup import Found, Lookup, cache_of, look_up, terms_of
 from tamiz.http.problems import Problem
+from tamiz.http.reference import text_of
 from tamiz.http.score import Judged, Pair, judged
 from tamiz.messages import Scored
 
@@ -104,7 +105,7 @@ class CacheService(Controller):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"the answer {why}: it is not kept", field="answer")
         if cache.stats().limit == 0:
             raise Problem(HTTPStatus.CONFLICT, "the cache has size 0 and keeps nothing: see PUT /cache/policy")
-        key = key_of(context.shape(), data.title, data.content, data.reference, terms)
+        key = key_of(context.shape(), data.title, data.content, text_of(data.reference), terms)
         answer = Scored(
             llm_answer=data.answer,
             score=found.score,

@@ -11,6 +11,7 @@ from tamiz.http.context import Context, key_of
 from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
+from tamiz.http.reference import Reference, text_of
 from tamiz.messages import Scored, Terms
 
 __all__ = ["Found", "Lookup", "cache_of", "look_up", "lookup_call", "terms_of"]
@@ -23,7 +24,7 @@ class Lookup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200_000)]
     content: Annotated[str, msgspec.Meta(max_length=400_000)] = ""
-    reference: Annotated[str, msgspec.Meta(max_length=200_000)] | None = None
+    reference: Reference = None
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """As it would be given with the question; it is part of what makes a question the same."""
 
@@ -47,7 +48,7 @@ def look_up(context: Context, caller: Caller, asked: Lookup) -> Found:
     """Look for an accepted answer; the cache counts it as it counts every look."""
     cache = cache_of(context)
     terms = terms_of(caller, asked.threshold)
-    key = key_of(context.shape(), asked.title, asked.content, asked.reference, terms)
+    key = key_of(context.shape(), asked.title, asked.content, text_of(asked.reference), terms)
     known: Scored | None = cache.get(key)
     if known is None or not context.policy().under(terms).passes(known.score):
         return Found(hit=False, key=key)

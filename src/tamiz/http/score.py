@@ -6,12 +6,12 @@ import msgspec
 from litestar import Controller, post
 
 from tamiz.http.context import Context
-from tamiz.scoring import FORM_SEPARATOR, Scorer
+from tamiz.http.reference import Reference, text_of
+from tamiz.scoring import Scorer
 
 __all__ = ["Judged", "Pair", "Score", "judged"]
 
 _MOST_PAIRS: Final = 10_000
-_MOST_FORMS: Final = 1_000
 _QUICK: Final = 20_000
 """Characters that are judged in less time than it takes to hand them to a thread."""
 
@@ -22,7 +22,7 @@ class Pair(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An answer and what it is judged by."""
 
     answer: _Text
-    reference: _Text | Annotated[list[_Text], msgspec.Meta(max_length=_MOST_FORMS)] | None = None
+    reference: Reference = None
     """The human answer, or the forms of it that are accepted: the one counts that says the best of the answer."""
     question: _Text = ""
 
@@ -79,7 +79,5 @@ class Score(Controller):
 
 def judged(scorer: Scorer, pair: Pair) -> Judged:
     """Have a pair judged: by the form of the reference that says the best of the answer."""
-    several = pair.reference if isinstance(pair.reference, list) else [pair.reference]
-    reference = FORM_SEPARATOR.join(form for form in several if form is not None) or None
-    found = scorer.score(pair.answer, reference, pair.question or "")
+    found = scorer.score(pair.answer, text_of(pair.reference), pair.question)
     return Judged(score=found.value, scorer=scorer.name, reason=found.reason, reasons=found.reasons)

@@ -10,6 +10,7 @@ from litestar.params import Parameter
 from tamiz.http.context import Context, asked_by
 from tamiz.http.life import Outcome, Told, life_of, outcome_of
 from tamiz.http.problems import Problem
+from tamiz.http.reference import Reference, text_of
 from tamiz.messages import Terms
 
 __all__ = ["Question", "Submitted", "Traffic"]
@@ -22,7 +23,7 @@ class Question(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200_000)]
     content: Annotated[str, msgspec.Meta(max_length=400_000)] = ""
-    reference: Annotated[str, msgspec.Meta(max_length=200_000)] | None = None
+    reference: Reference = None
     """The human answer, which scores answers; no model ever sees it."""
     id: Annotated[str, msgspec.Meta(max_length=1_000)] | None = None
     """The data set's own id."""
@@ -61,7 +62,7 @@ class Traffic(Controller):
             context,
             title=data.title,
             content=data.content,
-            reference=data.reference,
+            reference=text_of(data.reference),
             question_id=data.id,
             terms=Terms(tenant=request.scope["state"]["caller"].tenant, threshold=data.threshold),
         )

@@ -11,6 +11,7 @@ from tamiz.http.callers import operator_of
 from tamiz.http.context import Context, asked_by
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
+from tamiz.http.reference import text_of
 from tamiz.http.runs import Dataset, Runs, RunTold, ask_within, sample
 from tamiz.http.traffic import Question as Given
 from tamiz.messages import Terms
@@ -109,7 +110,7 @@ async def _questions(context: Context, dataset: Dataset, given: list[Given]) -> 
         raise Problem(HTTPStatus.BAD_REQUEST, why, field="questions")
     match dataset:
         case "given":
-            return [Question(each.id, each.title, each.content, each.reference) for each in given]
+            return [Question(each.id, each.title, each.content, text_of(each.reference)) for each in given]
         case "sample":
             return [*sample()]
         case "stored":
@@ -120,7 +121,7 @@ def _stored(reader: Reader) -> list[Question]:
     lives = {row.question: reader.life(row.message_id) for row in reader.recent(_STORED)}
     if not lives:
         raise Problem(HTTPStatus.BAD_REQUEST, "dataset: no question has been answered yet", field="dataset")
-    return [Question(life.id, life.question, life.content, life.reference) for life in lives.values()]
+    return [Question(life.id, life.question, life.content, text_of(life.reference)) for life in lives.values()]
 
 
 def _asking(context: Context, caller: Caller) -> Callable[[Question], Awaitable[str | None]]:

@@ -11,6 +11,7 @@ import msgspec
 from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, UsageError
 from tamiz.models.base import Reply, Simulator
+from tamiz.scoring import forms
 from tamiz.units import seconds
 
 __all__ = ["Profile", "SimulatedModel", "parse_profile"]
@@ -108,7 +109,8 @@ class SimulatedModel(Simulator):
                 raise self._failure(FailureKind(rate))
             fault -= share
         missing, _, right, wording = _draws(identity)  # the same answer, however many calls failed before it
-        said = best_answer and _without(best_answer, missing * profile.omit)
+        first = next(iter(forms(best_answer)), None)
+        said = first and _without(first, missing * profile.omit)
         text = self._answer(question, said, right < profile.quality, wording)
         return Reply(
             text=text, model="simulated", prompt_tokens=len(question) // 4 + 1, completion_tokens=len(text) // 4 + 1

@@ -6,6 +6,7 @@ from typing import Final, Literal, Self
 import msgspec
 
 from tamiz.effects import EndpointState
+from tamiz.scoring import Reference
 
 __all__ = [
     "LOOKED_BACK",
@@ -93,7 +94,7 @@ class Life(msgspec.Struct, frozen=True, kw_only=True):
     id: str | None
     question: str
     content: str
-    reference: str | None
+    reference: Reference
     cache_key: str
     created_at: float
     tenant: str = ""
@@ -165,7 +166,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message_id: str
     id: str | None
     question: str
-    reference: str | None
+    reference: Reference
     answer: str | None
     outcome: str
     score: float | None
@@ -202,7 +203,7 @@ class Page(msgspec.Struct, frozen=True):
             if len(taken) >= limit or size > _PAGE_CHARACTERS:
                 return cls(taken, more=True)
             taken.append(row)
-            size += len(row.question) + len(row.reference or "") + len(row.answer or "")
+            size += len(row.question) + sum(map(len, row.reference or ())) + len(row.answer or "")
         return cls(taken, more=False)
 
 

@@ -17,6 +17,7 @@ from tamiz.http.openai.names import Names
 from tamiz.http.openai.request import Request, read
 from tamiz.http.openai.stream import Stream, chunks_of
 from tamiz.http.problems import Problem, as_problem
+from tamiz.http.reference import text_of
 from tamiz.messages import QuestionAsked, Terminal, Terms, ValidatedResponse
 
 __all__ = ["PATH", "Chat"]
@@ -63,7 +64,7 @@ class Chat:
         asked = asked_by(
             self._context,
             title=request.title,
-            reference=gate.reference,
+            reference=text_of(gate.reference),
             terms=Terms(
                 tenant=scope["state"]["caller"].tenant,
                 threshold=gate.threshold,

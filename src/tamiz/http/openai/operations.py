@@ -70,8 +70,9 @@ _REQUEST: Final = {
             "type": ["object", "null"],
             "properties": {
                 "reference": {
-                    "type": ["string", "null"],
-                    "description": "the human answer that scores answers; no model sees it",
+                    "type": ["string", "array", "null"],
+                    "items": {"type": "string"},
+                    "description": "the human answer, or its accepted forms, that scores answers; no model sees it",
                 },
                 "threshold": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
                 "on_exhausted": {

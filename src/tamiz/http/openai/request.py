@@ -8,6 +8,7 @@ import msgspec
 from tamiz import chat
 from tamiz.http.openai.names import Names
 from tamiz.http.problems import Problem
+from tamiz.http.reference import Reference
 
 __all__ = ["DEEPEST", "LONGEST_WAIT", "Gate", "Request", "read"]
 
@@ -27,7 +28,7 @@ _decode: Final = msgspec.json.Decoder().decode
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `tamiz` in the body says."""
 
-    reference: Annotated[str, msgspec.Meta(max_length=200_000)] | None = None
+    reference: Reference = None
     """The human answer, which scores answers; no model ever sees it."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """The least score that is accepted; without it, the service's."""

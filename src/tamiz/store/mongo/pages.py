@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tamiz.scoring import as_given
 from tamiz.store.lives import Answered, Wanted
 from tamiz.store.mongo.connection import Document
 from tamiz.store.texts import reasons_of
@@ -24,6 +25,7 @@ ANSWERED: Final = dict.fromkeys(_FIELDS.values(), 1)
 def answered_of(row: Document) -> Answered:
     """Give a row of a list."""
     told: Document = {name: row.get(field) for name, field in _FIELDS.items()}
+    told["reference"] = as_given(told["reference"])
     return Answered(**{**told, "reasons": reasons_of(row.get("reasons")), "tenant": row.get("tenant") or ""})
 
 

@@ -10,6 +10,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from tamiz.effects import EndpointState
 from tamiz.errors import NoSuchQuestion, StateError
 from tamiz.messages import LlmRequest
+from tamiz.scoring import as_given
 from tamiz.store.figures import QUANTILES, figures
 from tamiz.store.lives import (
     LOOKED_BACK,
@@ -113,7 +114,7 @@ class MongoReader:
             id=asked["question_id"],
             question=asked["title"],
             content=asked["content"],
-            reference=asked["best_answer"],
+            reference=as_given(asked["best_answer"]),
             cache_key=asked["cache_key"],
             created_at=asked["created_at"],
             tenant=asked.get("tenant", ""),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from tamiz.messages import Outcome
+from tamiz.scoring import as_given
 from tamiz.store.figures import QUANTILES, Group, count, figures
 from tamiz.store.lives import LOOKED_BACK, Answered, Wanted
 from tamiz.store.texts import reasons_of
@@ -100,4 +101,4 @@ def _quantile(rows: Rows, sql: str, values: Sequence[Any], quantile: float, of: 
 
 def _answered(row: tuple[Any, ...]) -> Answered:
     told = dict(zip(Answered.__struct_fields__, row, strict=True))
-    return Answered(**{**told, "reasons": reasons_of(row[_REASONS])})
+    return Answered(**{**told, "reference": as_given(told["reference"]), "reasons": reasons_of(row[_REASONS])})

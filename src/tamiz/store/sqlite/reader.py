@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from tamiz.effects import EndpointState
 from tamiz.errors import NoSuchQuestion, StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
+from tamiz.scoring import as_given
 from tamiz.statefile import read_only
 from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Waiting, Wanted
 from tamiz.store.sqlite.pages import answered, figures_of, recent, selected
@@ -88,7 +89,7 @@ class StateReader:
                 id=id_,
                 question=title,
                 content=content,
-                reference=best_answer,
+                reference=as_given(best_answer),
                 cache_key=key,
                 created_at=created_at,
                 tenant=tenant,
