@@ -4,7 +4,7 @@
 .DELETE_ON_ERROR:
 # The targets share one environment and one set of caches; `make -j` must not let `clean` run beside `test`.
 .NOTPARALLEL:
-.PHONY: bench-cluster bench-gate help demo test check bench faults cluster smoke clean lock
+.PHONY: bench-cluster bench-gate help demo lab test check bench faults cluster smoke clean lock
 
 # The interpreter that makes .venv. Empty: the first of these that is 3.11 or newer.
 PYTHON ?=
@@ -53,6 +53,11 @@ help: ## this list
 
 demo: $(VENV)/.installed ## see tamiz at work, on this machine alone
 	@$(BIN)/python demo/demo.py $(ARGS)
+
+lab: $(VENV)/.installed ## measure thresholds, caches and arrivals, and report on them; two minutes
+	@for name in threshold cache arrivals; do \
+	    $(BIN)/tamiz experiment $$name --quick --out lab/$$name $(ARGS) || exit; \
+	done
 
 test: $(VENV)/.installed ## run the tests; ARGS goes to pytest
 	@$(BIN)/python -m pytest -n auto $(ARGS)

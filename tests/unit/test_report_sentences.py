@@ -257,6 +257,30 @@ def test_choices_name_what_is_best_for_each_measure() -> None:
     assert "latency" not in said, "what is the same everywhere is no choice"
 
 
+def test_choices_along_several_axes_tell_which_of_them_matter() -> None:
+    """Each axis by itself, over the values of the others; what makes no difference is told to make none."""
+    rows: list[dict[str, object]] = [
+        {
+            "policy": p,
+            "arrivals": a,
+            "hit_ratio": hit + n / 1000,
+            "latency_p99": late + n,
+            "accepted_share": 0.9 + n / 100,
+        }
+        for p, hit in (("lru", 0.5), ("lfu", 0.6))
+        for a, late in (("constant", 10.0), ("burst", 90.0))
+        for n in range(3)
+    ]
+    said = says(choices(grid({"policy": ["lru", "lfu"], "arrivals": ["constant", "burst"]}, rows)))
+    assert "By policy, the highest hit ratio is that of lfu, 60.1 %, before lru with 50.1 %." in said
+    assert (
+        "By arrivals, the lowest 99th percentile of latency is that of constant, 11 ms, before burst with 91 ms."
+        in said
+    )
+    assert "The share of accepted answers differs by no more than chance along policy and arrivals." in said
+    assert said.index("hit ratio") < said.index("accepted"), "what differs comes first"
+
+
 def test_words_of_one_side_alone_are_no_contrast() -> None:
     assert words(contrasts({"paris": (3, 0)})) is None
     said = says(words(contrasts({"paris": (3, 3), "london": (2, 2)})))

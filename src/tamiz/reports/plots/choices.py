@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
 from tamiz.reports.grid import Grid, named
 from tamiz.reports.interval import Mean
-from tamiz.reports.numbers import milliseconds, number, percent
+from tamiz.reports.numbers import joined, milliseconds, number, percent
 from tamiz.reports.plots.ranking import ahead
 from tamiz.reports.style import COLOURS, soften
 
@@ -40,13 +40,15 @@ _METRICS: Final[Mapping[str, _Metric]] = {
     "calls": _Metric("model calls", "number of model calls", most=False),
     "accepted": _Metric("accepted answers", "number of accepted answers", most=True),
 }
-"""What is compared, the first four of them that differ; counts only where there are no shares of them."""
+"""What is compared: the first four of them that differ, those first that differ by more than chance; counts only where
+there are no shares of them."""
 
 
 def choices(grid: Grid) -> Figure | None:
     """Compare the points of the grid, each of which is a row; `None` where there is nothing to compare."""
-    metrics = [metric for metric in grid.varied(_METRICS) if not grid.has_share(metric)][:_PANELS]
     points = grid.points(list(grid.axes))
+    varied = [metric for metric in grid.varied(_METRICS) if not grid.has_share(metric)]
+    metrics = sorted(varied, key=lambda metric: not _differs(grid, metric, points))[:_PANELS]
     if not metrics or len(points) < 2 or len(points) > _ROWS:  # noqa: PLR2004 - nobody to compare with
         return None
     labels = [", ".join(named(axis, value) for axis, value in point.items()) for point in points]
@@ -58,17 +60,13 @@ def choices(grid: Grid) -> Figure | None:
         }
         for metric in metrics
     }
-    said = []
-    for metric in metrics:
-        text = ahead(means[metric], _METRICS[metric].what, partial(_show, metric), most=_METRICS[metric].most)
-        if text:
-            said.append(text[:1].upper() + text[1:] + ".")
+    said = [_says(grid, metric, means[metric]) for metric in metrics]
     tall = 0.7 + 0.24 * len(points) + 0.45
     return Figure(
         name="choices",
         title="The choices compared",
         draw=lambda canvas, narrow: _draw(canvas, labels, means, narrow=narrow),
-        says=" ".join(said),
+        says=" ".join(text[:1].upper() + text[1:] + "." for text in said if text),
         how="Points are means over the repetitions, bars their 95 % bootstrap intervals.",
         table=Table(
             "The choices compared",
@@ -82,6 +80,27 @@ def choices(grid: Grid) -> Figure | None:
         height=tall * (-(-len(metrics) // 2)),
         narrow_height=tall * len(metrics),
     )
+
+
+def _says(grid: Grid, metric: str, means: Mapping[str, Mean]) -> str:
+    """Say who is ahead: of the points along one axis or, of several, along each that makes a difference."""
+    told = _METRICS[metric]
+    if len(grid.axes) == 1:
+        return ahead(means, told.what, partial(_show, metric), most=told.most)
+    differing = [axis for axis in grid.axes if _differs(grid, metric, grid.points([axis]))]
+    if not differing:
+        return f"the {told.what} differs by no more than chance along {joined([*grid.axes])}"
+    said = []
+    for axis in differing:
+        along = {named(axis, value): mean for value in grid.axes[axis] if (mean := grid.mean(metric, {axis: value}))}
+        said.append(f"by {axis}, {ahead(along, told.what, partial(_show, metric), most=told.most)}")
+    return "; ".join(said)
+
+
+def _differs(grid: Grid, metric: str, points: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether the intervals of two points are apart."""
+    means = [mean for point in points if (mean := grid.mean(metric, point)) is not None]
+    return bool(means) and min(mean.high for mean in means) < max(mean.low for mean in means)
 
 
 def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str, Mean]], *, narrow: bool) -> None:
