@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import cachebox
 import msgspec
@@ -11,7 +11,7 @@ from tamiz.clock import Clock
 from tamiz.errors import UsageError
 from tamiz.messages import Scored
 
-__all__ = ["LONGEST_KEPT", "POLICIES", "BoundedCache", "Cache", "CacheStats", "make_cache"]
+__all__ = ["LONGEST_KEPT", "POLICIES", "BoundedCache", "Cache", "CacheStats", "PolicyName", "make_cache"]
 
 LONGEST_KEPT: Final = 65_536
 """Characters of the longest answer worth memory; longer ones are found in the store."""
@@ -58,6 +58,8 @@ class Cache(Protocol):
         ...
 
 
+PolicyName = Literal["lru", "fifo", "lfu"]
+"""The names of `POLICIES`."""
 POLICIES: Final[dict[str, Callable[[int], "cachebox.BaseCacheImpl[str, tuple[Scored, float]]"]]] = {
     "lru": cachebox.LRUCache,
     "fifo": cachebox.FIFOCache,

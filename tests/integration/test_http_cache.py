@@ -132,9 +132,9 @@ async def test_a_wrong_look_up_names_its_field(tmp_path: Path) -> None:
             ({"title": ""}, "title"),
             ({"title": 5}, "title"),
             ({"title": "x", "threshold": 2}, "threshold"),
-            ({}, None),
-            ({"title": "x", "colour": "red"}, None),
-            ([], None),
+            ({}, "title"),
+            ({"title": "x", "colour": "red"}, "colour"),
+            ([], "body"),
         ):
             refused = await client.post("/cache/lookup", json=body)
             assert refused.status_code == 400

@@ -158,7 +158,9 @@ async def test_so_many_runs_go_on_and_no_more(running: Running) -> None:
     async with running.client(OPERATOR) as client:
         runs = [(await client.post("/traffic", json={"rate": 1, "duration": 60})).json()["id"] for _ in range(4)]
         refused = await client.post("/traffic", json={"rate": 1, "duration": 60})
-        assert (refused.status_code, "stop one" in refused.json()["detail"]) == (400, True)
+        assert (refused.status_code, refused.json()["code"]) == (429, "busy")
+        assert int(refused.headers["retry-after"]) > 0
+        assert "stop one" in refused.json()["detail"]
         stopped = await client.delete(f"/traffic/{runs[0]}")
         assert stopped.json()["report"]["state"] in {"stopping", "stopped"}
         await until(lambda: [*running.context.runs.told()][-1].report.state == "stopped", "the run to stop")  # type: ignore[union-attr]

@@ -60,7 +60,7 @@ async def test_what_is_wrong_is_named(tmp_path: Path) -> None:
             ("/score", {"answer": "x", "reference": [1]}, "reference"),
             ("/score", {"answer": "x", "scorer": "vibes"}, "vibes"),
             ("/score/batch", {"pairs": [{"answer": "x"}, {}]}, "pairs"),
-            ("/score/batch", {"pairs": [{"answer": "x"}] * 10_001}, "10000"),
+            ("/score/batch", {"pairs": [{"answer": "x"}] * 10_001}, "10,000"),
         ):
             refused = await client.post(path, json=body)
             assert refused.status_code == 400

@@ -7,7 +7,7 @@ from typing import Final
 from tamiz.datasets.rows import shorten
 from tamiz.errors import UsageError
 
-__all__ = ["ROLES", "check_found", "check_given", "parse_columns", "parse_pairs", "recognise"]
+__all__ = ["ROLES", "NoSuchColumn", "check_found", "check_given", "parse_columns", "parse_pairs", "recognise"]
 
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "question": ("question", "title", "prompt", "query", "input"),
@@ -21,6 +21,10 @@ _PART: Final = re.compile(
     r"""\s*(?P<role>[^=,]*?)\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^,"'][^,]*?)?)\s*(?:,|$)"""
 )
 _SHOWN: Final = 30
+
+
+class NoSuchColumn(UsageError):
+    """A column that was asked for is not there."""
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -83,10 +87,13 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
 
 
 def check_found(path: str, names: Sequence[str], given: Mapping[str, str], found: Mapping[str, int]) -> None:
-    """Raise `UsageError`, which lists the columns there are, where a given one or the question's is not among them."""
+    """Raise `UsageError`, which lists the columns there are, where a given one or the question's is not among them.
+
+    Where it is a given one, it is `NoSuchColumn`.
+    """
     for role, name in given.items():
         if role not in found:
-            raise UsageError(f"{path!r} has no column {name!r} for {role}; {_there_are(names)}. Correct --columns.")
+            raise NoSuchColumn(f"{path!r} has no column {name!r} for {role}; {_there_are(names)}. Correct --columns.")
     if "question" not in found:
         raise UsageError(
             f"{path!r} has no question column; {_there_are(names)}. Name it: --columns question=NAME{_hint(names)}"

@@ -13,9 +13,11 @@ from litestar.openapi import OpenAPIConfig
 
 from tamiz import __version__
 from tamiz.http.cache import CacheService
+from tamiz.http.calls import HANDLERS, Call, check_query
 from tamiz.http.context import Context
 from tamiz.http.docs import DOCUMENTED, Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
+from tamiz.http.head import with_head
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
 from tamiz.http.live import PUBLIC, Live
@@ -24,7 +26,7 @@ from tamiz.http.models import Models
 from tamiz.http.openai.front import PATH, Chat
 from tamiz.http.openai.operations import OPERATIONS
 from tamiz.http.policy import Bar
-from tamiz.http.problems import HANDLERS, Problem
+from tamiz.http.problems import Problem
 from tamiz.http.score import Score
 from tamiz.http.sign_in import SignIn
 from tamiz.http.storage import Storage
@@ -72,6 +74,8 @@ def make_app(
             route_handlers=[Health, Docs, *(part for name in services for part in SERVICES[name])],
             dependencies={"context": Provide(give, sync_to_thread=False)},
             exception_handlers=HANDLERS,
+            request_class=Call,
+            before_request=check_query,
             openapi_config=OpenAPIConfig(title="tamiz", version=__version__, render_plugins=[], path="/openapi"),
             request_max_body_size=None,  # the guard has a cap
             state=State({DOCUMENTED: documented}),
@@ -79,19 +83,26 @@ def make_app(
             logging_config=None,
             debug=False,
         )
-    alone = {path for _, path in calls} - {route.path for route in app.routes}
+    paths = {path for _, path in calls}
+    alone = paths - {route.path for route in app.routes}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        call = calls.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if call is not None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
+        elif (call := calls.get((scope["method"], scope["path"]))) is not None:
             scope["path_template"] = scope["path"]
-        if call is None and scope["type"] == "http" and scope["path"] in alone:
+            await call(scope, receive, send)
+        elif scope["path"].endswith("/") and (path := scope["path"].rstrip("/")) in paths:
+            scope["path"] = path
+            await serve(scope, receive, send)
+        elif scope["path"] in alone:
             allowed = ", ".join(method for method, path in calls if path == scope["path"])
             raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
-        await (app if call is None else call)(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
+        else:
+            await app(scope, receive, send)  # type: ignore[arg-type] # likewise
 
     return Guard(
-        serve,
+        with_head(serve),
         keys=keys,
         local=local,
         streamed=("/datasets",),

@@ -1,12 +1,12 @@
 """The cache service: what the cache in memory does, and what is in it."""
 
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, Request, delete, get, post, put
 
-from tamiz.cache import LONGEST_KEPT, CacheStats
+from tamiz.cache import LONGEST_KEPT, CacheStats, PolicyName
 from tamiz.http.callers import caller_of, operator_of
 from tamiz.http.context import Context, key_of
 from tamiz.http.lookup import Found, Lookup, cache_of, look_up, terms_of
@@ -41,7 +41,7 @@ class Kept(msgspec.Struct, kw_only=True):
 class CachePolicy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """How the cache works."""
 
-    policy: Literal["lru", "fifo", "lfu"]
+    policy: PolicyName
     size: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
     """Most answers that it holds; 0: none."""
     ttl: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None

@@ -101,7 +101,7 @@ class _Sink(io.RawIOBase):
 
 EXPORTS: Final[dict[str, tuple[str, type[Any]]]] = {
     "jsonl": ("application/jsonl", _JsonLines),
-    "csv": ("text/csv; charset=utf-8", _Csv),
+    "csv": ("text/csv", _Csv),
     "parquet": ("application/vnd.apache.parquet", _Parquet),
 }
 """The kinds of file: media type and what writes it."""

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tamiz.http.current import REQUEST
 from tamiz.http.keys import LOCAL, Caller, Keys
-from tamiz.http.problems import Problem, body_of, type_of
+from tamiz.http.problems import GONE, Problem, body_of, type_of
 
 __all__ = ["ASGI", "BODY_CAP", "COOKIE", "WATCHED", "Guard", "Receive", "Scope", "Send", "refuse"]
 
@@ -85,7 +85,7 @@ class Guard:
         REQUEST.set(scope)
         scope.setdefault("state", {})
         started = time.monotonic()
-        status = 499  # until an answer has begun: the client is gone
+        status = GONE  # until an answer has begun
 
         async def answer(message: dict[str, Any]) -> None:
             nonlocal status
@@ -96,7 +96,7 @@ class Guard:
                     *message.get("headers", ()),
                     *((name, value) for name, value in _HEADERS if name not in given),
                 ]
-                if scope["state"].get("unread") and b"connection" not in given:
+                if scope["state"].pop("unread", False) and b"connection" not in given:
                     message["headers"].append((b"connection", b"close"))  # nobody will read the rest of the body
             await send(message)
 
@@ -104,7 +104,7 @@ class Guard:
         try:
             await self._serve(scope, receive, answer)
         except (TimeoutError, OSError):
-            status = 499  # the client is gone, or does not read
+            status = GONE  # or it does not read
             raise
         except Exception:
             status = 500
@@ -173,7 +173,7 @@ class Guard:
             raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not do this", code="cross_site")
 
     def _taking(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Receive:
-        """Give a `receive` that keeps to the cap and the time."""
+        """Give a `receive` that keeps to the cap and the time, and raises where the client hangs up before the end."""
         streamed = scope["path"].startswith(self._streamed) if self._streamed else False
         declared = headers.get(b"content-length", b"0")
         if not streamed and declared.isdigit() and int(declared) > BODY_CAP:
@@ -193,8 +193,8 @@ class Guard:
                 why = f"the body did not come within {_BODY_WITHIN:g} s{rate}"
                 raise Problem(HTTPStatus.REQUEST_TIMEOUT, why, code="slow") from None
             done = message["type"] != "http.request" or not message.get("more_body")
-            if done:
-                scope["state"]["unread"] = False
+            if done and scope["state"].pop("unread", False) and message["type"] != "http.request":
+                raise Problem(GONE, "the client hung up before all of the body was there")
             size += len(message.get("body", b""))
             if size > BODY_CAP and not streamed:
                 raise _too_large()

@@ -8,6 +8,7 @@ from litestar import Controller, MediaType, Request, Response, get
 from litestar.params import Parameter
 from litestar.types import ASGIApp
 
+from tamiz.cache import PolicyName
 from tamiz.hosts.cache_trial import CacheTrial, cache_trial
 from tamiz.http.board import Board, Snapshot
 from tamiz.http.callers import caller_of, operator_of
@@ -71,7 +72,7 @@ class Live(Controller):
         self,
         request: Request[Any, Any, Any],
         context: Context,
-        policy: Annotated[str, Parameter(max_length=20)],
+        policy: PolicyName,
         size: Annotated[int, Parameter(ge=0, le=100_000_000)],
         ttl: Annotated[float | None, Parameter(ge=0)] = None,
     ) -> CacheTrial:

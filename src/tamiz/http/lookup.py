@@ -1,13 +1,14 @@
 """What is in the cache: the one call of the cache service that is made often, without a framework in the way."""
 
-import re
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from tamiz.cache import BoundedCache
 from tamiz.http.context import Context, key_of
+from tamiz.http.fields import UNREADABLE, reading, unknown
 from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
@@ -15,8 +16,6 @@ from tamiz.http.reference import Reference, text_of
 from tamiz.messages import Scored, Terms
 
 __all__ = ["Found", "Lookup", "cache_of", "look_up", "lookup_call", "terms_of"]
-
-_FIELD: Final = re.compile(r" - at `\$\.?(.*)`$")
 
 
 class Lookup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -65,17 +64,18 @@ def look_up(context: Context, caller: Caller, asked: Lookup) -> Found:
 
 def lookup_call(context: Context) -> ASGI:
     """Make the call, as plain ASGI."""
-    decode = msgspec.json.Decoder(Lookup).decode
+    read = reading(Lookup)
+    decode = read.decode
     encode = msgspec.json.Encoder().encode
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if query := scope["query_string"]:
+            raise unknown(parse_qsl(query.decode("latin-1"), keep_blank_values=True)[0][0], [])
         body = await _body(receive)
         try:
             asked = decode(body)
-        except msgspec.ValidationError as error:
-            raise _wrong(str(error)) from None
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from None
+        except UNREADABLE as error:
+            raise read.problem(body, error) from None
         answer = encode(look_up(context, scope["state"]["caller"], asked))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -106,9 +106,3 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         parts.append(message.get("body", b""))
     return b"".join(parts)
-
-
-def _wrong(text: str) -> Problem:
-    """Name the field that is wrong."""
-    found: Any = _FIELD.search(text)
-    return Problem(HTTPStatus.BAD_REQUEST, text, field=found[1] or None if found else None)

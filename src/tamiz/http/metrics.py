@@ -34,7 +34,8 @@ __all__ = ["CONTENT", "Metrics"]
 Waiting = Callable[[], Awaitable[Mapping[str, int]]]
 Lag = Callable[[], Awaitable[Mapping[str, Mapping[str, int]]]]
 
-CONTENT: Final = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT: Final = "text/plain; version=0.0.4"
+"""The media type, to which the framework adds the charset of all texts."""
 _ANSWERS: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 _HOPS: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 _REQUESTS: Final = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0)

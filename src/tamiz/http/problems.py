@@ -3,25 +3,25 @@
 Under `/v1/` they have the shape of OpenAI's, which is what clients there understand.
 """
 
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
 
 from tamiz.errors import BusError, StateError, TamizError, UsageError
 from tamiz.hosts.desk import Busy, Stopping
 
-__all__ = ["HANDLERS", "PROBLEM", "Problem", "as_problem", "body_of", "type_of"]
+__all__ = ["GONE", "OPENAI", "PROBLEM", "Problem", "as_problem", "body_of", "type_of"]
 
 PROBLEM: Final = "application/problem+json"
+OPENAI: Final = "/v1/"
+"""Where the paths of OpenAI's API begin."""
+GONE: Final = 499
+"""The status of a request whose client hung up before it had sent all of it; logs and metrics alone get to see it."""
 
-_log: Final = logging.getLogger("tamiz.http")
-_OPENAI: Final = "/v1/"
-_TYPES: Final = {
+_TITLES: Final = {**{status.value: status.phrase for status in HTTPStatus}, GONE: "Client Closed Request"}
+_TYPES: Final[dict[int, str]] = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
     HTTPStatus.FORBIDDEN: "permission_error",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
@@ -66,16 +66,16 @@ class Problem(TamizError):
 
 def type_of(path: str) -> str:
     """Give the media type of problems with calls of a path."""
-    return "application/json" if path.startswith(_OPENAI) else PROBLEM
+    return "application/json" if path.startswith(OPENAI) else PROBLEM
 
 
 def body_of(problem: Problem, path: str = "") -> bytes:
     """Give the problem with a call of a path as JSON."""
-    if path.startswith(_OPENAI):
+    if path.startswith(OPENAI):
         return _encode({"error": _as_openai(problem)})
     told: dict[str, Any] = {
         "type": "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": _TITLES[problem.status],
         "status": problem.status,
         "detail": problem.detail,
     }
@@ -88,7 +88,7 @@ def body_of(problem: Problem, path: str = "") -> bytes:
 
 def _as_openai(problem: Problem) -> dict[str, Any]:
     server = problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    kind = "server_error" if server else _TYPES.get(HTTPStatus(problem.status), "invalid_request_error")
+    kind = "server_error" if server else _TYPES.get(problem.status, "invalid_request_error")
     return {
         **problem.more,
         "message": problem.detail,
@@ -115,32 +115,5 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
             return Problem(HTTPStatus.BAD_REQUEST, "the body is nested too deep")
         case UnicodeError():
             return Problem(HTTPStatus.BAD_REQUEST, f"the request holds text that is not UTF-8: {error}")
-        case ValidationException():
-            field, detail = _wrong(error)
-            return Problem(HTTPStatus.BAD_REQUEST, detail, field=field)
-        case HTTPException():
-            return Problem(error.status_code, error.detail, headers=error.headers)
         case _:
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something went wrong here; the log says what")
-
-
-def _wrong(error: ValidationException) -> tuple[str | None, str]:
-    """Give the first field that is wrong, and what is wrong with it."""
-    extra = error.extra if isinstance(error.extra, list) else []
-    told = next((each for each in extra if isinstance(each, dict)), {})
-    field = told.get("key")
-    message = str(told.get("message") or error.detail)
-    return (str(field) if field else None), f"{field}: {message}" if field else message
-
-
-def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    problem, path = as_problem(error), request.scope["path"]
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("a request failed", exc_info=error)
-    return Response(
-        body_of(problem, path), status_code=problem.status, media_type=type_of(path), headers=problem.headers
-    )
-
-
-HANDLERS: Final[dict[int | type[Exception], Any]] = {Exception: _answer, HTTPException: _answer, TamizError: _answer}
-"""What Litestar does with errors."""

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
@@ -10,8 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from tamiz.clock import Clock
-from tamiz.errors import TamizError, UsageError
+from tamiz.errors import TamizError
 from tamiz.hosts.desk import Busy, Stopping
+from tamiz.http.problems import Problem
 from tamiz.traffic.emitter import Send
 from tamiz.traffic.log import COLLECTED, EventLog, new_run
 from tamiz.traffic.plan import Plan
@@ -21,6 +23,8 @@ from tamiz.traffic.run import TrafficReport, TrafficRun
 __all__ = ["RunTold", "Runs", "ask_within", "sample"]
 
 _AT_ONCE: Final = 4
+_AGAIN: Final = 10.0
+"""Seconds after which one of them may be over; nobody knows."""
 _KEPT: Final = 20
 _CLOSE_WITHIN: Final = 2.0
 
@@ -85,10 +89,12 @@ class Runs:
     def start(self, plan: Plan, dataset: Dataset, questions: Sequence[Question], send: Send) -> RunTold:
         """Start a run.
 
-        Raises `UsageError` where the plan is wrong, as many as may be are going on, or the log's folder cannot be made.
+        Raises `Problem` 429 where as many as may be are going on, `UsageError` where the plan is wrong or the log's
+        folder cannot be made.
         """
         if sum(not run.over for run in self._runs.values()) >= _AT_ONCE:
-            raise UsageError(f"{_AT_ONCE} runs are going on, which is the most: stop one of them")
+            why = f"{_AT_ONCE} runs are going on, which is the most: stop one of them (DELETE /traffic/ID), or wait"
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, why, retry_after=_AGAIN, code="busy")
         plan.check()
         folder = new_run(parent=self._folder)
         about = {**msgspec.to_builtins(plan), "dataset": dataset, "questions": len(questions)}

@@ -6,6 +6,7 @@ import msgspec
 from litestar import Controller, post
 
 from tamiz.http.context import Context
+from tamiz.http.fields import naming
 from tamiz.http.reference import Reference, text_of
 from tamiz.scoring import Scorer
 
@@ -65,7 +66,7 @@ class Score(Controller):
     @post("/score", status_code=200, summary="Score an answer")
     async def one(self, data: One, context: Context) -> Judged:
         """Tell how good the answer is, by the reference and the question."""
-        scorer = context.scorer(data.scorer or context.settings.scorer)
+        scorer = _scorer(context, data.scorer)
         if len(data.answer) * (len(data.reference) if isinstance(data.reference, list) else 1) <= _QUICK:
             return judged(scorer, data)
         return await context.looks(lambda: judged(scorer, data))
@@ -73,8 +74,15 @@ class Score(Controller):
     @post("/score/batch", status_code=200, summary="Score many answers")
     async def batch(self, data: Batch, context: Context) -> Scores:
         """Score each pair, in their order."""
-        scorer = context.scorer(data.scorer or context.settings.scorer)
+        scorer = _scorer(context, data.scorer)
         return Scores(scores=await context.looks(lambda: [judged(scorer, pair) for pair in data.pairs]))
+
+
+def _scorer(context: Context, name: str | None) -> Scorer:
+    if name is None:
+        return context.scorer(context.settings.scorer)
+    with naming("scorer"):
+        return context.scorer(name)
 
 
 def judged(scorer: Scorer, pair: Pair) -> Judged:

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import msgspec
 from litestar import Controller, Request, get, post
-from litestar.params import Parameter, QueryParameter
+from litestar.params import Parameter
 from litestar.response import Stream
 
-from tamiz.datasets import open_dataset, parse_columns
+from tamiz.datasets import NoSuchColumn, open_dataset, parse_columns
 from tamiz.errors import UsageError
 from tamiz.http.callers import caller_of, operator_of
 from tamiz.http.context import Context
@@ -40,10 +40,20 @@ _KINDS: Final = {
     "application/json-lines": ".jsonl",
 }
 
+_IN_PLACE_OF: Final = {
+    "--columns ": "?columns=",
+    "--columns": "?columns",
+    "give its name the end .gz, or decompress it": "decompress it",
+    "give its name the end .parquet": "send its rows as CSV or JSON Lines",
+}
+"""What is said of a request in place of what is said of a file."""
+
 _Id = Annotated[str, Parameter(max_length=200)]
 _Limit = Annotated[int, Parameter(ge=1, le=_MOST)]
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
-_Dataset = Annotated[str | None, Parameter(pattern="^[0-9a-f]{16}$")]
+_Dataset = Annotated[
+    str | None, Parameter(pattern="^[0-9a-f]{16}$", description="a data set's id, 16 hexadecimal digits")
+]
 
 
 class Answers(msgspec.Struct, kw_only=True):
@@ -193,13 +203,13 @@ class Storage(Controller):
             replayed.of_other_settings += some.of_other_settings
         return replayed
 
-    @get("/export", summary="Result rows", media_type="application/jsonl")
+    @get("/export", summary="Result rows")
     async def export(
         self,
         *,
         request: Request[Any, Any, Any],
         context: Context,
-        file_format: Annotated[Literal["jsonl", "csv", "parquet"], QueryParameter(name="format")] = "jsonl",
+        format: Literal["jsonl", "csv", "parquet"] = "jsonl",  # noqa: A002 - as the URL has it
         outcome: list[Outcome] | None = None,
         min_score: Annotated[float | None, Parameter(ge=0, le=1)] = None,
         dataset: _Dataset = None,
@@ -211,7 +221,7 @@ class Storage(Controller):
             tenant=caller_of(request).sees,
             prefix=_prefix(context, dataset),
         )
-        media_type, kind = EXPORTS[file_format]
+        media_type, kind = EXPORTS[format]
         writer: Export = kind()
 
         async def told() -> AsyncIterator[bytes]:
@@ -221,7 +231,7 @@ class Storage(Controller):
             if data := writer.end():
                 yield data
 
-        name = {"content-disposition": f'attachment; filename="answers.{file_format}"'}
+        name = {"content-disposition": f'attachment; filename="answers.{format}"'}
         return Stream(told(), media_type=media_type, headers=name)
 
 
@@ -272,8 +282,11 @@ def _given(columns: str) -> dict[str, str]:
 def _of_the_body(error: UsageError, path: str) -> Problem:
     """Give what is wrong with the file as what is wrong with the body that it was."""
     text = str(error).replace(repr(path), "the body").replace(path, "the body")
-    return Problem(HTTPStatus.BAD_REQUEST, _of_a_request(text), field="body")
+    field = "columns" if isinstance(error, NoSuchColumn) else "body"
+    return Problem(HTTPStatus.BAD_REQUEST, _of_a_request(text), field=field)
 
 
 def _of_a_request(text: str) -> str:
-    return text.replace("--columns ", "?columns=").replace("--columns", "?columns")
+    for of_a_file, of_a_request in _IN_PLACE_OF.items():
+        text = text.replace(of_a_file, of_a_request)
+    return text

@@ -10,7 +10,8 @@ from litestar.params import Parameter
 from tamiz.http.context import Context, asked_by
 from tamiz.http.life import Outcome, Told, life_of, outcome_of
 from tamiz.http.problems import Problem
-from tamiz.http.reference import Reference, text_of
+from tamiz.http.reference import AskedReference, text_of
+from tamiz.http.texts import clean, said
 from tamiz.messages import Terms
 
 __all__ = ["Question", "Submitted", "Traffic"]
@@ -21,11 +22,11 @@ _LONGEST_WAIT: Final = 300.0
 class Question(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A question, as it is handed in."""
 
-    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200_000)]
-    content: Annotated[str, msgspec.Meta(max_length=400_000)] = ""
-    reference: Reference = None
+    title: Annotated[str, said(200_000)]
+    content: Annotated[str, clean(400_000)] = ""
+    reference: AskedReference = None
     """The human answer, which scores answers; no model ever sees it."""
-    id: Annotated[str, msgspec.Meta(max_length=1_000)] | None = None
+    id: Annotated[str, clean(1_000)] | None = None
     """The data set's own id."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """The least score that is accepted; without it, the service's."""

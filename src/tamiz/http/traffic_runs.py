@@ -9,6 +9,7 @@ from litestar import Controller, Request, delete, get, post
 
 from tamiz.http.callers import operator_of
 from tamiz.http.context import Context, asked_by
+from tamiz.http.fields import naming
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
 from tamiz.http.reference import text_of
@@ -16,7 +17,9 @@ from tamiz.http.runs import Dataset, Runs, RunTold, ask_within, sample
 from tamiz.http.traffic import Question as Given
 from tamiz.messages import Terms
 from tamiz.store.base import Reader
+from tamiz.traffic.arrivals import make_arrivals
 from tamiz.traffic.plan import Plan
+from tamiz.traffic.popularity import make_popularity
 from tamiz.traffic.question import Question
 
 __all__ = ["TrafficRuns", "Wanted"]
@@ -42,10 +45,14 @@ class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seed: int = 0
 
     def plan(self) -> Plan:
-        """Give its parameters. Raises `Problem` where it would read a file of this machine."""
+        """Give its parameters. Raises `Problem` where one is wrong, or it would read a file of this machine."""
         if self.arrivals.startswith("trace"):
             why = "arrivals: a trace is a file of this machine, which nobody names over the network"
             raise Problem(HTTPStatus.BAD_REQUEST, why, field="arrivals")
+        with naming("arrivals"):
+            make_arrivals(self.arrivals, self.rate, self.seed)
+        with naming("popularity"):
+            make_popularity(self.popularity, 1, self.alpha, self.seed)
         total = 1_000 if self.total is None and self.duration is None else self.total
         return Plan(
             total=total,

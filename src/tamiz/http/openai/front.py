@@ -157,11 +157,9 @@ def _still_open(message_id: str, status: HTTPStatus, why: str) -> Problem:
 async def _body(receive: Receive) -> bytes:
     message = await receive()
     parts = [message.get("body", b"")]
-    while message["type"] == "http.request" and message.get("more_body"):
+    while message.get("more_body"):
         message = await receive()
         parts.append(message.get("body", b""))
-    if message["type"] != "http.request":
-        raise _Gone
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
