@@ -6,15 +6,52 @@ import msgspec
 
 from tamiz.errors import Failed, FailureKind
 
-__all__ = ["CUT", "TEXT_ALONE", "as_text", "asked", "canonical", "choices_of", "for_model", "only_text"]
+__all__ = [
+    "CUT",
+    "LABELS",
+    "TEXT_ALONE",
+    "as_text",
+    "asked",
+    "beyond_text",
+    "canonical",
+    "choices_of",
+    "for_model",
+    "only_text",
+]
 
 CUT: Final = frozenset({"length", "max_tokens"})
 """Finish reasons of an answer that is as long as it may be."""
 
-TEXT_ALONE: Final = frozenset(
-    {"messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "seed", "user"}
-)
-"""Parameters that a model takes that is no server of its own."""
+_SAMPLING: Final = frozenset({"max_tokens", "max_completion_tokens", "temperature", "top_p", "seed"})
+LABELS: Final = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "user"})
+"""Parameters that say who asks and what for: they go to the model, and make no other request of the same one."""
+
+TEXT_ALONE: Final = {
+    "simulated": frozenset({"messages", *_SAMPLING, *LABELS}),
+    "local": frozenset({"messages", *_SAMPLING, *LABELS, "stop"}),
+}
+"""Models that are no servers of their own, by scheme: the parameters that one takes."""
+_NOTHING_MORE: Final[dict[str, tuple[Any, ...]]] = {
+    "n": (1,),
+    "stop": ([],),
+    "presence_penalty": (0,),
+    "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+}
+"""Values of further parameters that ask for no more than text, beside null."""
+_CALLS: Final = ("tool_calls", "function_call", "audio")
+"""What a message may have beside its content."""
 
 _OURS: Final = frozenset({"model", "stream", "stream_options", "tamiz"})
 """What a front answers for itself; everything else is the model's."""
@@ -63,22 +100,38 @@ def for_model(chat: str, model: str, hint: str, sampling: dict[str, Any]) -> dic
     return body
 
 
-def only_text(chat: str, model: str, more: frozenset[str] = frozenset()) -> list[dict[str, str]]:
-    """Give the messages of a request that asks for text and nothing else.
+def beyond_text(body: dict[str, Any], takes: frozenset[str]) -> list[str]:
+    """Name what of a request asks for more than text: parameters, and parts of messages."""
+    names = [name for name in sorted(body.keys() - takes - _OURS) if not _says_nothing(name, body[name])]
+    for at, message in enumerate(body["messages"]):
+        content = message.get("content")
+        if not _is_plain(content) and not (content is None and message.get("role") == "assistant"):
+            names.append(f"messages[{at}].content")
+        names += [f"messages[{at}].{name}" for name in _CALLS if message.get(name)]
+    return names
+
+
+def only_text(chat: str, model: str, takes: frozenset[str]) -> dict[str, Any]:
+    """Give what says something of a request that asks for text and nothing else; its messages are texts.
 
     Raises `Failed` that names what else it asks for.
     """
     body = msgspec.json.decode(chat)
-    unknown = sorted(body.keys() - TEXT_ALONE - more)
-    if unknown:
-        raise Failed(FailureKind.INVALID, f"{model} does not take {', '.join(unknown)}")
-    messages = []
-    for message in body["messages"]:
-        content = message.get("content")
-        if not isinstance(content, str) and not (isinstance(content, list) and all(map(_is_text, content))):
-            raise Failed(FailureKind.INVALID, f"{model} takes messages of text alone")
-        messages.append({"role": message.get("role", "user"), "content": as_text(content)})
-    return messages
+    if beyond := beyond_text(body, takes):
+        raise Failed(FailureKind.INVALID, f"{model} does not take {', '.join(beyond)}")
+    messages = [
+        {"role": message.get("role", "user"), "content": as_text(message.get("content"))}
+        for message in body["messages"]
+    ]
+    return {**{name: body[name] for name in takes & body.keys() if body[name] is not None}, "messages": messages}
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    return value is None or value in _NOTHING_MORE.get(name, ())
+
+
+def _is_plain(content: object) -> bool:
+    return isinstance(content, str) or (isinstance(content, list) and all(map(_is_text, content)))
 
 
 def _is_text(part: object) -> bool:

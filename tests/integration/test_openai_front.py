@@ -185,12 +185,39 @@ async def test_a_parameter_that_the_models_server_refuses_is_named(tmp_path: Pat
     assert len(llm.requests) == 1
 
 
-async def test_what_a_model_without_a_server_cannot_do_is_named(tmp_path: Path) -> None:
+async def test_what_a_model_without_a_server_cannot_do_is_named_and_not_kept(tmp_path: Path) -> None:
     async with served(tmp_path, "simulated:") as service, client_of(service) as client:
-        with pytest.raises(openai.BadRequestError, match="does not take tools, top_k"):
+        with pytest.raises(openai.BadRequestError, match="does not take tools, top_k") as refused:
             await client.chat.completions.create(model="tamiz", messages=HELLO, tools=[_TOOL], extra_body={"top_k": 40})
+        assert (refused.value.param, refused.value.code) == ("tools", "invalid_request")
+        assert (await service.get("/dead-letters"))["kinds"] == {}
         done = await client.chat.completions.create(model="simulated", messages=HELLO)
     assert done.choices[0].message.content
+
+
+async def test_a_model_without_a_server_takes_what_asks_for_nothing_more(tmp_path: Path) -> None:
+    said: Any = [*HELLO, {"role": "assistant", "content": None}, *HELLO]
+    nothing: Any = {
+        "n": 1,
+        "stop": None,
+        "tools": [],
+        "logit_bias": {},
+        "presence_penalty": 0,
+        "response_format": {"type": "text"},
+        "service_tier": "auto",
+    }
+    async with served(tmp_path, "simulated:") as service, client_of(service) as client:
+        done = await client.chat.completions.create(model="tamiz", messages=said, **nothing)
+    assert done.choices[0].message.content
+
+
+async def test_the_well_known_parameters_are_checked_whoever_the_server_is(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as (client, llm, _):
+        for name, value in {"temperature": "hot", "seed": "x", "user": 5, "max_tokens": 1.5}.items():
+            with pytest.raises(openai.BadRequestError, match=f"{name} is ") as refused:
+                await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body={name: value})
+            assert refused.value.param == name
+    assert llm.requests == []
 
 
 async def test_what_the_models_server_refuses_of_one_chat_is_no_others_trouble(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tamiz.chat import as_text, asked, canonical, choices_of, for_model, only_text
+from tamiz.chat import TEXT_ALONE, as_text, asked, canonical, choices_of, for_model, only_text
 from tamiz.errors import Failed, FailureKind
 
 JSON = st.recursive(
@@ -88,21 +88,32 @@ def test_any_content_has_a_text(content: Any) -> None:
     assert isinstance(as_text(content), str)
 
 
+TAKES = TEXT_ALONE["local"]
+
+
 @pytest.mark.parametrize("name", ["tools", "n", "response_format", "something_new"])
 def test_a_model_of_text_alone_refuses_the_rest_by_name(name: str) -> None:
     with pytest.raises(Failed, match=name) as failed:
-        only_text(canonical(body(**{name: 1})), "simulated:")
+        only_text(canonical(body(**{name: 2})), "local:m", TAKES)
     assert failed.value.kind is FailureKind.INVALID
 
 
 def test_a_model_of_text_alone_refuses_pictures() -> None:
     picture = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
-    with pytest.raises(Failed, match="text alone"):
-        only_text(canonical({"messages": [picture]}), "local:m")
+    with pytest.raises(Failed, match=r"does not take messages\[0\].content"):
+        only_text(canonical({"messages": [picture]}), "local:m", TAKES)
 
 
 def test_a_model_of_text_alone_takes_texts() -> None:
-    assert only_text(canonical(body(temperature=1, max_tokens=5)), "local:m") == body()["messages"]
+    told = body(temperature=1, max_tokens=5)
+    assert only_text(canonical(told), "local:m", TAKES) == {name: told[name] for name in told if name != "model"}
+
+
+def test_what_says_nothing_is_left_out() -> None:
+    told = body(n=1, temperature=None, tools=[], response_format={"type": "text"}, seed=3)
+    told["messages"].append({"role": "assistant", "content": None, "refusal": None})
+    plain = only_text(canonical(told), "local:m", TAKES)
+    assert plain == {"messages": [*body()["messages"], {"role": "assistant", "content": ""}], "seed": 3}
 
 
 def test_choices_say_the_text() -> None:

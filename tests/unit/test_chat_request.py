@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamiz.chat import TEXT_ALONE, only_text
 from tamiz.http.openai.names import Names
-from tamiz.http.openai.request import DEEPEST, Gate, Request, read
+from tamiz.http.openai.operations import OPERATIONS
+from tamiz.http.openai.request import DEEPEST, Gate, Known, Request, read
 from tamiz.http.problems import Problem
 from tamiz.settings import Settings
 
@@ -14,13 +16,14 @@ _NAMES = Names(Settings(model=("openai:gpt-4o-mini", "simulated:?quality=0.5")))
 _SAID: Any = [{"role": "user", "content": "Why?"}]
 
 
-def taken(**body: Any) -> Request:
-    return read(json.dumps({"model": "tamiz", "messages": _SAID, **body}).encode(), _NAMES)
+def taken(names: Names = _NAMES, **body: Any) -> Request:
+    return read(json.dumps({"model": "tamiz", "messages": _SAID, **body}).encode(), names)
 
 
-def refused(**body: Any) -> Problem:
+def refused(names: Names = _NAMES, **body: Any) -> Problem:
     with pytest.raises(Problem) as problem:
-        taken(**body)
+        taken(names, **body)
+    assert problem.value.status == 400 or "model" in body
     return problem.value
 
 
@@ -60,13 +63,23 @@ def test_without_a_gate_the_services_own_holds() -> None:
         ({"messages": [{"role": 1, "content": "Why?"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 1}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": ["Why?"]}]}, "messages[0].content[0]"),
-        ({"messages": [{"role": "user", "content": [{"text": "Why?"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [{"text": "Why?"}]}]}, "messages[0].content[0].type"),
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"n": True}, "n"),
         ({"n": 1.5}, "n"),
         ({"n": 2, "tamiz": {"reference": "R"}}, "n"),
         ({"n": 2, "tamiz": {"threshold": 0.5}}, "n"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"seed": "x"}, "seed"),
+        ({"user": 5}, "user"),
+        ({"stop": 5}, "stop"),
+        ({"stop": ["x", 5]}, "stop[1]"),
+        ({"tools": {"type": "function"}}, "tools"),
+        ({"response_format": "json"}, "response_format"),
+        ({"logit_bias": {"50256": "never"}}, "logit_bias[...]"),
+        ({"logprobs": 1}, "logprobs"),
         ({"stream": "yes"}, "stream"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": 1}, "stream_options"),
@@ -74,7 +87,8 @@ def test_without_a_gate_the_services_own_holds() -> None:
         ({"stream": True, "stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
         ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"tamiz": 3}, "tamiz"),
-        ({"tamiz": {"refrence": "R"}}, "tamiz"),
+        ({"tamiz": {"refrence": "R"}}, "tamiz.refrence"),
+        ({"tamiz": {"reference": "R\0"}}, "tamiz.reference"),
         ({"tamiz": {"reference": 8}}, "tamiz.reference"),
         ({"tamiz": {"reference": [8]}}, "tamiz.reference[0]"),
         ({"tamiz": {"threshold": 1.5}}, "tamiz.threshold"),
@@ -92,6 +106,85 @@ def test_what_is_wrong_is_named(body: dict[str, Any], field: str) -> None:
 
 def test_an_unknown_field_of_the_gate_is_named() -> None:
     assert "refrence" in refused(tamiz={"refrence": "R"}).detail
+
+
+def test_the_value_and_what_it_must_be_are_told() -> None:
+    assert refused(n=129).detail == "n is 129; it must be a whole number from 1 to 128"
+    assert refused(tamiz={"on_exhausted": "shrug"}).detail.endswith("'shrug'; it must be error or return")
+    assert refused(tamiz={"wait": 601}).detail == "tamiz.wait is 601; it must be a number above 0 and up to 600"
+
+
+_NEUTRAL: list[dict[str, Any]] = [
+    {"n": 1},
+    {"n": None},
+    {"stop": None},
+    {"stop": []},
+    {"tools": None},
+    {"tools": [], "tool_choice": "none", "parallel_tool_calls": True},
+    {"presence_penalty": 0, "frequency_penalty": 0.0},
+    {"logit_bias": {}, "logprobs": False},
+    {"response_format": {"type": "text"}},
+    {"service_tier": "auto", "store": False},
+    {"user": "u", "metadata": {"a": "b"}, "safety_identifier": "s", "prompt_cache_key": "k"},
+    {"something_new": None},
+    {"temperature": 0.5, "top_p": 1, "max_tokens": 5, "max_completion_tokens": 5, "seed": 7},
+    {"messages": [*_SAID, {"role": "assistant", "content": None}, *_SAID]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}]},
+]
+
+
+@pytest.mark.parametrize("model", ["simulated:", "local:m"])
+@pytest.mark.parametrize("body", _NEUTRAL, ids=str)
+def test_a_model_of_text_alone_takes_what_asks_for_nothing_more(model: str, body: dict[str, Any]) -> None:
+    request = taken(Names(Settings(model=(model,))), **body)
+    assert only_text(request.chat, model, TEXT_ALONE[model.partition(":")[0]])["messages"]
+
+
+_MORE: list[tuple[dict[str, Any], str]] = [
+    ({"n": 2}, "n"),
+    ({"tools": [{"type": "function"}]}, "tools"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"presence_penalty": 0.5}, "presence_penalty"),
+    ({"logprobs": True}, "logprobs"),
+    ({"something_new": 1}, "something_new"),
+    ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
+    ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
+    ({"messages": [*_SAID, {"role": "assistant", "tool_calls": [{"id": "1"}]}]}, "messages[1].tool_calls"),
+    ({"max_tokens": -1}, "max_tokens"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens"),
+    ({"temperature": -1}, "temperature"),
+    ({"top_p": 2}, "top_p"),
+]
+
+
+@pytest.mark.parametrize(("body", "param"), _MORE, ids=str)
+def test_where_models_answer_with_text_alone_more_is_refused_before_it_is_asked(
+    body: dict[str, Any], param: str
+) -> None:
+    """By name; a model's server is left to say so itself."""
+    names = Names(Settings(model=("simulated:", "local:m")))
+    assert refused(names, **body).field == param
+    assert taken(**body).chat
+
+
+def test_what_one_of_the_models_takes_is_not_refused() -> None:
+    names = Names(Settings(model=("simulated:", "local:m")))
+    assert taken(names, stop=["."]).chat
+    assert refused(names, model="simulated", stop=["."]).field == "stop"
+    assert taken(names, model="m", stop=["."]).chat
+
+
+def test_a_nul_in_what_is_said_stays_with_the_model() -> None:
+    """The title stands in files, which take none."""
+    request = taken(messages=[{"role": "user", "content": "a\0b"}])
+    assert request.title == "a\ufffdb"
+    assert json.loads(request.chat)["messages"][0]["content"] == "a\0b"
+
+
+def test_the_document_has_the_parameters_that_are_checked() -> None:
+    (operation,) = OPERATIONS.values()
+    schema = operation["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"].keys() == set(Known.__struct_fields__)
 
 
 @pytest.mark.parametrize(

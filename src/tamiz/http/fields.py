@@ -16,7 +16,7 @@ from tamiz.errors import UsageError
 from tamiz.http.kinds import choices, expected, listed
 from tamiz.http.problems import Problem
 
-__all__ = ["UNREADABLE", "Reading", "missing", "naming", "of_query", "reading", "shown", "unknown", "wrong"]
+__all__ = ["UNREADABLE", "Reading", "missing", "naming", "no_json", "of_query", "reading", "shown", "unknown", "wrong"]
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class Reading(Generic[T]):
         """Give what is wrong with a body whose decoding raised this."""
         if isinstance(error, msgspec.ValidationError):
             return wrong(error, self._kind, _loosely(body))
-        return _problem("", _no_json(body, error), f"it must be JSON: {expected(inspect.type_info(self._kind))}")
+        return _problem("", no_json(body, error), f"it must be JSON: {expected(inspect.type_info(self._kind))}")
 
 
 @lru_cache
@@ -165,7 +165,7 @@ def _loosely(body: bytes) -> object:
         return _UNKNOWN
 
 
-def _no_json(body: bytes, error: Exception) -> str:
+def no_json(body: bytes, error: Exception) -> str:
     """Say what keeps a body from being JSON."""
     if not body.strip():
         return "is empty"

@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Final, Protocol
 
-from tamiz.chat import CUT, choices_of, for_model, only_text
+from tamiz.chat import CUT, TEXT_ALONE, canonical, choices_of, for_model, only_text
 from tamiz.clock import Clock, SystemClock
 from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
 from tamiz.models.base import Prompt, Reply
@@ -112,8 +112,8 @@ class LocalModel:
         first = prompt.attempt == 1
         sampling = {"temperature": 0.0 if first else 0.8, "seed": prompt.seed & _SEED_MASK}
         if prompt.chat is not None:
-            only_text(prompt.chat, self.name, more=frozenset({"stop"}))
-            body = for_model(prompt.chat, self.name, prompt.hint, sampling)
+            chat = canonical(only_text(prompt.chat, self.name, TEXT_ALONE["local"]))
+            body = for_model(chat, self.name, prompt.hint, sampling)
             body["max_tokens"] = body.pop("max_completion_tokens", None) or body.get("max_tokens") or self._max_tokens
             del body["model"]
         else:

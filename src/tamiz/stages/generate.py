@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import Final
 
-from tamiz.chat import only_text
+from tamiz.chat import TEXT_ALONE, only_text
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
 from tamiz.errors import Failed, Sign
@@ -158,7 +158,7 @@ class Generate:
         chat = None if event.terms is None else event.terms.chat
         if isinstance(model, Simulator):
             if chat is not None:
-                only_text(chat, model.name)
+                only_text(chat, model.name, TEXT_ALONE["simulated"])
             unhinted = self._render(event.title, event.content)
             return await model.simulate(unhinted, event.best_answer, event.attempt, event.retry)
         seed, hint = self._seed_of(event), _hint(event)

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+from tamiz.chat import TEXT_ALONE
 from tamiz.http.problems import Problem
 from tamiz.settings import Settings
 
@@ -33,6 +34,7 @@ class Names:
         )
         self.listed: tuple[str, ...] = (ALL, *(name for name in own if name != ALL), *ambiguous)
         """What a list of models shows."""
+        self._urls = urls
         self._only: dict[str, str | None] = {**{url: url for url in urls}, **own, ALL: None}
 
     def only(self, name: str) -> str | None:
@@ -49,6 +51,14 @@ class Names:
                 field="model",
                 code="model_not_found",
             ) from None
+
+    def takes(self, only: str | None) -> list[frozenset[str]]:
+        """Give the parameters that each model takes that may be asked, where all of them answer with text alone.
+
+        Where one is a server that knows for itself: none.
+        """
+        found = [TEXT_ALONE.get(url.partition(":")[0]) for url in (self._urls if only is None else (only,))]
+        return [] if None in found else [each for each in found if each is not None]
 
 
 def short(url: str) -> str:

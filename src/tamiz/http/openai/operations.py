@@ -29,6 +29,11 @@ _ERROR: Final = {
     }
 }
 
+
+def _each(kind: str, *names: str) -> dict[str, Any]:
+    return {name: {"type": [kind, "null"]} for name in names}
+
+
 _REQUEST: Final = {
     "type": "object",
     "required": ["model", "messages"],
@@ -60,7 +65,15 @@ _REQUEST: Final = {
             },
         },
         "n": {"type": ["integer", "null"], "minimum": 1, "maximum": 128},
-        "stream": {"type": ["boolean", "null"]},
+        **_each("number", "frequency_penalty", "presence_penalty", "temperature", "top_p"),
+        **_each("integer", "max_completion_tokens", "max_tokens", "seed", "top_logprobs"),
+        **_each("boolean", "logprobs", "parallel_tool_calls", "store", "stream"),
+        **_each("string", "prompt_cache_key", "safety_identifier", "service_tier", "user"),
+        **_each("object", "metadata", "response_format"),
+        "logit_bias": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
+        "stop": {"type": ["string", "array", "null"], "items": {"type": "string"}},
+        "tool_choice": {"type": ["string", "object", "null"]},
+        "tools": {"type": ["array", "null"], "items": {"type": "object"}},
         "stream_options": {
             "type": ["object", "null"],
             "properties": {"include_usage": {"type": "boolean"}},

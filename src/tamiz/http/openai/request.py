@@ -1,34 +1,35 @@
 """Chat completion requests: reads and checks what a front has to know of them; the rest is the model's."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 import msgspec
 
 from tamiz import chat
+from tamiz.http.fields import UNREADABLE, no_json, shown, wrong
 from tamiz.http.openai.names import Names
 from tamiz.http.problems import Problem
-from tamiz.http.reference import Reference
+from tamiz.http.reference import AskedReference
 
-__all__ = ["DEEPEST", "LONGEST_WAIT", "Gate", "Request", "read"]
+__all__ = ["DEEPEST", "LONGEST_WAIT", "Gate", "Known", "Request", "read"]
 
 DEEPEST: Final = 100
 """Levels of a body's lists and objects."""
 LONGEST_WAIT: Final = 600.0
 """Seconds that a client may wait for an answer."""
 
-_MOST_CHOICES: Final = 128
-_LABELS: Final = frozenset({"metadata", "prompt_cache_key", "safety_identifier", "user"})
-"""Parameters that say who asks and what for: they go to the model, and make no other request of the same one."""
+_DEEP: Final = f"the body nests lists and objects more than {DEEPEST} deep"
+_CODE: Final = "invalid_request"
 _NO_TEXT: Final = "(a chat without a text of the user)"
-_unreadable: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode: Final = msgspec.json.Decoder().decode
+_Object = dict[str, Any]
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `tamiz` in the body says."""
 
-    reference: Reference = None
+    reference: AskedReference = None
     """The human answer, which scores answers; no model ever sees it."""
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
     """The least score that is accepted; without it, the service's."""
@@ -39,6 +40,61 @@ class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 _OPEN: Final = Gate()
+
+
+class _Part(msgspec.Struct):
+    type: str
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[_Part] | None = None
+
+
+class _StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class Known(msgspec.Struct, kw_only=True):
+    """Parameters of OpenAI's API reference, and what they must be whoever the model's server is."""
+
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    messages: Annotated[list[_Message], msgspec.Meta(min_length=1)]
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    metadata: _Object | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=128)] | None = None
+    parallel_tool_calls: bool | None = None
+    presence_penalty: float | None = None
+    prompt_cache_key: str | None = None
+    response_format: _Object | None = None
+    safety_identifier: str | None = None
+    seed: int | None = None
+    service_tier: str | None = None
+    stop: str | list[str] | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    tamiz: Gate | None = None
+    temperature: float | None = None
+    tool_choice: str | _Object | None = None
+    tools: list[_Object] | None = None
+    top_logprobs: int | None = None
+    top_p: float | None = None
+    user: str | None = None
+
+
+class _OfText(Known, kw_only=True):
+    """The same where no server has a say: within the ranges of the API reference."""
+
+    max_completion_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,34 +121,38 @@ def read(data: bytes, names: Names) -> Request:
     if not isinstance(model, str) or not model:
         _refuse("model", "you must name a model: " + ", ".join(names.listed))
     only = names.only(model)
-    _check_messages(body.get("messages"))
-    gate = _gate(body.get("tamiz"))
-    _check_choices(body.get("n"), gate)
-    stream = body.get("stream")
-    if stream is not None and not isinstance(stream, bool):
-        _refuse("stream", f"stream is {_shown(stream)}; it is true or false")
+    takes = names.takes(only)
+    known = _known(body, _OfText if takes else Known)
+    gate = known.tamiz or _OPEN
+    _check_choices(known.n, gate)
+    if takes:
+        _check_text(body, takes)
     canonical = chat.canonical(body)
-    labelled = not _LABELS.isdisjoint(body)
+    labelled = not chat.LABELS.isdisjoint(body)
     return Request(
         only=only,
         chat=canonical,
-        identity=chat.canonical({name: body[name] for name in body if name not in _LABELS}) if labelled else canonical,
-        title=chat.asked(body).strip() or _NO_TEXT,
+        identity=chat.canonical({name: body[name] for name in body if name not in chat.LABELS})
+        if labelled
+        else canonical,
+        title=chat.asked(body).strip().replace("\0", "\ufffd") or _NO_TEXT,  # files take no NUL
         gate=gate,
-        stream=bool(stream),
-        usage=_wants_usage(body.get("stream_options"), stream=bool(stream)),
+        stream=bool(known.stream),
+        usage=_wants_usage(known),
     )
 
 
 def _body(data: bytes) -> dict[str, Any]:
     try:
         body = _decode(data)
-    except _unreadable as error:
-        _refuse(None, f"the body is not JSON that can be read: {error}")
+    except RecursionError:
+        _refuse(None, _DEEP)
+    except UNREADABLE as error:
+        _refuse(None, f"the body {no_json(data, error)}; it must be JSON: an object with model and messages")
     if not isinstance(body, dict):
-        _refuse(None, f"the body is {_shown(body)}; it is an object with model and messages")
+        _refuse(None, f"the body is {shown(body)}; it must be an object with model and messages")
     if data.count(b"[") + data.count(b"{") > DEEPEST and _is_deep(body):
-        _refuse(None, f"the body nests lists and objects more than {DEEPEST} deep")
+        _refuse(None, _DEEP)
     return body
 
 
@@ -113,79 +173,35 @@ def _is_deep(body: object) -> bool:
     return False
 
 
-def _check_messages(messages: object) -> None:
-    if messages is None:
-        _refuse("messages", "messages are missing: a list of what was said so far")
-    if not isinstance(messages, list):
-        _refuse("messages", f"messages is {_shown(messages)}; it is a list of messages")
-    if not messages:
-        _refuse("messages", "messages is empty; there must be at least one")
-    for at, message in enumerate(messages):
-        where = f"messages[{at}]"
-        if not isinstance(message, dict):
-            _refuse(where, f"{where} is {_shown(message)}; it is an object with role and content")
-        if not isinstance(message.get("role"), str):
-            _refuse(f"{where}.role", f"{where}.role is {_shown(message.get('role'))}; it is a text such as 'user'")
-        _check_content(message.get("content"), f"{where}.content")
-
-
-def _check_content(content: object, where: str) -> None:
-    if content is None or isinstance(content, str):
-        return
-    if not isinstance(content, list):
-        _refuse(where, f"{where} is {_shown(content)}; it is a text or a list of parts")
-    for at, part in enumerate(content):
-        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-            _refuse(f"{where}[{at}]", f"{where}[{at}] is {_shown(part)}; it is an object with a type")
-
-
-def _gate(value: object) -> Gate:
-    if value is None:
-        return _OPEN
+def _known(body: _Object, kind: type[Known]) -> Known:
     try:
-        return msgspec.convert(value, Gate)
+        return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        _refuse(f"tamiz{where.rstrip('`')}", f"tamiz{where.rstrip('`')}: {what}")
+        raise wrong(error, kind, body, code=_CODE) from None
 
 
-def _check_choices(count: object, gate: Gate) -> None:
-    if count is None:
-        return
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= _MOST_CHOICES:
-        _refuse("n", f"n is {_shown(count)}; it is a whole number from 1 to {_MOST_CHOICES}")
-    if count > 1 and (gate.reference is not None or gate.threshold is not None):
+def _check_choices(count: int | None, gate: Gate) -> None:
+    if count is not None and count > 1 and (gate.reference is not None or gate.threshold is not None):
         _refuse("n", f"n is {count}: one answer at a time is held to tamiz.reference and tamiz.threshold; leave n at 1")
 
 
-def _wants_usage(options: object, *, stream: bool) -> bool:
+def _check_text(body: _Object, takes: Sequence[frozenset[str]]) -> None:
+    """Refuse what none of the models takes, where all of them answer with text alone."""
+    beyond = min((chat.beyond_text(body, each) for each in takes), key=len)
+    if beyond:
+        _refuse(beyond[0], f"a model that answers with text alone does not take {', '.join(beyond)}: leave it out")
+
+
+def _wants_usage(known: Known) -> bool:
+    options = known.stream_options
     if options is None:
         return False
-    if not isinstance(options, dict):
-        _refuse("stream_options", f"stream_options is {_shown(options)}; it is an object")
-    if not stream:
+    if not known.stream:
         _refuse("stream_options", "stream_options is for stream: true alone")
-    for name, value in options.items():
-        if name not in {"include_usage", "include_obfuscation"} or not isinstance(value, bool | None):
-            _refuse(f"stream_options.{name}", f"stream_options.{name} is {_shown(value)}, which is not known here")
-    if options.get("include_obfuscation"):
+    if options.include_obfuscation:
         _refuse("stream_options.include_obfuscation", "stream_options.include_obfuscation: nothing is padded here")
-    return bool(options.get("include_usage"))
-
-
-def _shown(value: object) -> str:
-    match value:
-        case None:
-            return "missing"
-        case str():
-            return f"the text {value[:40]!r}"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-        case _:
-            return str(value).lower()[:40]
+    return bool(options.include_usage)
 
 
 def _refuse(field: str | None, what: str) -> NoReturn:
-    raise Problem(HTTPStatus.BAD_REQUEST, what, field=field, code="invalid_request")
+    raise Problem(HTTPStatus.BAD_REQUEST, what, field=field, code=_CODE)
