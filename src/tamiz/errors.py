@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 __all__ = [
+    "BudgetSpent",
     "BusError",
     "Failed",
     "FailureKind",
@@ -55,6 +56,12 @@ class ModelRefused(TamizError):
 
 class GaveUp(TamizError):
     """No endpoint has answered for as long as --give-up-after allows; what is open is kept."""
+
+
+class BudgetSpent(TamizError):
+    """A budget of calls or tokens is spent; what is open is kept."""
+
+    exit_code = 4
 
 
 class Interrupted(TamizError):

@@ -73,6 +73,19 @@ def test_a_signal_lets_calls_end(tmp_path: Path) -> None:
         assert asking.result()[1]["outcome"] == "accepted"
 
 
+def test_a_budget_ends_the_service_with_a_word(tmp_path: Path) -> None:
+    """Exit 4; what was taken in is kept, and goes on with a larger one."""
+    with served(tmp_path, "--max-calls", "1", model="simulated:") as (service, url):
+        assert call(f"{url}/questions?wait=30", {"title": "One?"})[0] == 200
+        _, open_ = call(f"{url}/questions", {"title": "Two?"})
+        code, said = service.end()
+    assert code == 4, said
+    assert "tamiz: the budget is spent (--max-calls 1): what is open is kept, and goes on with a larger one" in said
+    with served(tmp_path, "--max-calls", "2", model="simulated:") as (service, url):
+        where = f"{url}/questions/{open_['message_id']}"
+        service.until(lambda: call(where)[1]["outcome"] == "accepted", "the outcome of what was open")
+
+
 def test_beyond_this_machine_a_key_is_needed(tmp_path: Path) -> None:
     refused = run_tamiz("serve", "--host", "0.0.0.0", "--model", "simulated:", cwd=tmp_path)  # noqa: S104
     assert refused.returncode == 2

@@ -28,9 +28,12 @@ class Busy(TamizError):
 
 
 class Stopping(TamizError):
-    """The service is stopping: try again in a moment."""
+    """The service takes no more questions in; `why` says why."""
 
     retry_after = 5.0
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}: try again once it is back")
 
 
 class Desk(Protocol):
@@ -64,6 +67,10 @@ class Queue:
         self.limit = limit
         self.refused = 0
         """Questions that were turned away."""
+        self.stopping: str | None = None
+        """Why no more questions are taken in, once that is so."""
+        self.gave_up = False
+        """Whether those who waited were told that they wait in vain."""
         self._clock = clock
         self._open: dict[str, None] = {}
         self._waiting: dict[str, list[asyncio.Future[Terminal]]] = {}
@@ -74,7 +81,9 @@ class Queue:
         return len(self._open)
 
     def enter(self, message_id: str) -> None:
-        """Take up a place. Raises `Busy` where none is free."""
+        """Take up a place. Raises `Busy` where none is free, and `Stopping` after `stop`."""
+        if self.stopping is not None:
+            raise Stopping(self.stopping)
         if len(self._open) >= self.limit:
             self.refused += 1
             raise Busy(self.limit, self.retry_after())
@@ -125,8 +134,14 @@ class Queue:
         while self._ended and self._ended[0][0] < now - _RECENT:
             self._ended.popleft()
 
+    def stop(self, why: str = "the service is stopping") -> str:
+        """Take no more questions in; give the reason, which is the first one."""
+        self.stopping = self.stopping or why
+        return self.stopping
+
     def give_up(self) -> None:
         """Have those who wait know that they wait in vain."""
+        self.gave_up = True
         for future in (each for waiting in self._waiting.values() for each in waiting):
             future.cancel()
 

@@ -11,7 +11,7 @@ from tamiz.cache import Cache, make_cache
 from tamiz.clock import Clock
 from tamiz.effects import Effects
 from tamiz.errors import BusError, StateError
-from tamiz.hosts.desk import Queue, Stopping
+from tamiz.hosts.desk import Queue
 from tamiz.hosts.shape import Shape
 from tamiz.hosts.staff import SHAPE
 from tamiz.messages import Event, QuestionAsked, ValidatedResponse
@@ -87,7 +87,6 @@ class RemoteDesk:
         self._vacated_at = -_VACATE_EVERY
         self._wake = asyncio.Event()
         self._records: set[asyncio.Task[None]] = set()
-        self._stopping = False
 
     @property
     def shape(self) -> Shape:
@@ -110,8 +109,6 @@ class RemoteDesk:
 
         It is published first: where the process dies before it is recorded, its outcome brings the record along.
         """
-        if self._stopping:
-            raise Stopping
         self.queue.enter(asked.message_id)
         try:
             async with asyncio.timeout(_WITHIN):
@@ -149,7 +146,7 @@ class RemoteDesk:
 
     def stop(self) -> None:
         """Take nothing more in; outcomes are waited for a little longer."""
-        self._stopping = True
+        self.queue.stop()
         asyncio.get_running_loop().call_later(_GRACE, self.queue.give_up)
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from tamiz.bus.sqlite import SqliteBus
 from tamiz.clock import Clock
 from tamiz.effects import Deferred, Effects
-from tamiz.errors import UsageError
+from tamiz.errors import BudgetSpent, UsageError
 from tamiz.hosts.batch import agree_on_settings
 from tamiz.hosts.desk import Queue, Stopping
 from tamiz.hosts.embedded import EmbeddedHost
@@ -73,6 +73,7 @@ class EmbeddedService:
         shape = service.shape
         agree_on_settings(state, shape.settings)
         state.set_meta(settings=shape.digest)
+        budget = Budget(calls=settings.max_calls, tokens=settings.max_tokens)
         self.queue = Queue(settings.queue, clock)
         self._state = state
         self._fleet = service.fleet
@@ -104,32 +105,39 @@ class EmbeddedService:
             stages=self.flow.stages,
             calling=self.flow.generate,
             concurrency=settings.concurrency,
-            spending=Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens)),
+            spending=Spending(state, budget),
             clock=clock,
             listener=self,
             observer=observer,
         )
+        self._budget = budget
         self._durable: dict[str, asyncio.Future[None]] = {}
-        self._stopping = False
 
     async def run(self) -> None:
-        """Serve until `stop`. Raises what made the flow stop; what was taken in goes on with the next process."""
+        """Serve until `stop`. Raises what made the flow stop; what was taken in goes on with the next process.
+
+        Raises `BudgetSpent` where no call may be made any more.
+        """
         for gone in self._fleet.restore(await self._endpoints.states()):
             await self._endpoints.save(gone)
         try:
             await self.host.run(_Nothing())
+            if self.host.budget_spent and self.queue.stopping is None:
+                spent = f"the budget is spent ({self._budget})"
+                self.queue.stop(f"{spent} and the service stops")
+                raise BudgetSpent(f"{spent}: what is open is kept, and goes on with a larger one")
         finally:
-            self._stopping = True
+            why = self.queue.stop()
             for waiting in self._durable.values():
                 if not waiting.done():
-                    waiting.set_exception(Stopping())
+                    waiting.set_exception(Stopping(why))
             self._durable.clear()
             self.queue.give_up()
             await self._fleet.close()
 
     def stop(self, *, grace: bool) -> None:
         """Take nothing more in; see `EmbeddedHost.stop`."""
-        self._stopping = True
+        self.queue.stop()
         self.host.stop(grace=grace)
 
     async def waiting(self) -> dict[str, int]:
@@ -160,8 +168,6 @@ class EmbeddedService:
 
     async def submit(self, asked: QuestionAsked) -> None:
         """See `Desk.submit`."""
-        if self._stopping:
-            raise Stopping
         self.queue.enter(asked.message_id)
         durable = asyncio.get_running_loop().create_future()
         self._durable[asked.message_id] = durable
@@ -175,7 +181,7 @@ class EmbeddedService:
 
     async def record(self, asked: QuestionAsked, outcome: ValidatedResponse) -> None:
         """See `Desk.record`."""
-        if not self._stopping:
+        if self.queue.stopping is None:
             await self.host.submit(Effects(record=(asked, outcome)))
 
     async def replay(self, message_ids: Sequence[str]) -> Replayed:

@@ -18,6 +18,10 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         """Whether there is a limit at all."""
         return self.calls is not None or self.tokens is not None
 
+    def __str__(self) -> str:
+        limits = {"--max-calls": self.calls, "--max-tokens": self.tokens}
+        return " or ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
+
 
 class Usage(msgspec.Struct):
     """What one model was used for, as `--model` names it."""

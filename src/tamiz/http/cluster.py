@@ -17,7 +17,7 @@ from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.remote import RemoteDesk
 from tamiz.http.board import Board
 from tamiz.http.context import Context
-from tamiz.http.health import models_of
+from tamiz.http.health import models_of, stopping_of
 from tamiz.http.keys import Keys
 from tamiz.http.metrics import Metrics
 from tamiz.http.runs import Runs
@@ -155,7 +155,12 @@ class Cluster:
 
     async def _ready(self) -> dict[str, str | None]:
         bus, store = await asyncio.gather(_told(self._bus_state), _told(self._store_state))
-        return {"bus": bus, "store": store, **({} if self._fleet is None else models_of(self._fleet))}
+        return {
+            "bus": bus,
+            "store": store,
+            **stopping_of(self.desk.queue),
+            **({} if self._fleet is None else models_of(self._fleet)),
+        }
 
     async def _look_at_bus(self) -> str | None:
         if self._bus.failure is not None:

@@ -4,11 +4,12 @@ from http import HTTPStatus
 
 from litestar import Controller, Response, get
 
+from tamiz.hosts.desk import Queue
 from tamiz.http.context import Context
 from tamiz.http.metrics import CONTENT
 from tamiz.models.fleet import Fleet
 
-__all__ = ["Health", "models_of"]
+__all__ = ["Health", "models_of", "stopping_of"]
 
 
 class Health(Controller):
@@ -36,6 +37,11 @@ class Health(Controller):
     async def metrics(self, context: Context) -> Response[bytes]:
         """Give the metrics of this process in Prometheus's text format."""
         return Response(await context.metrics.text(), media_type=CONTENT)
+
+
+def stopping_of(queue: Queue) -> dict[str, str | None]:
+    """Give why the service takes no more questions in, where that is so."""
+    return {} if queue.stopping is None else {"service": queue.stopping}
 
 
 def models_of(fleet: Fleet) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from tamiz.http.access import RequestSpans
 from tamiz.http.app import SERVICES, make_app
 from tamiz.http.board import Board
 from tamiz.http.context import Context
-from tamiz.http.health import models_of
+from tamiz.http.health import models_of, stopping_of
 from tamiz.http.keys import Keys
 from tamiz.http.metrics import Metrics
 from tamiz.http.runs import Runs
@@ -128,7 +128,8 @@ def context_of(
     metrics.waiting = embedded.waiting
 
     async def ready() -> dict[str, str | None]:
-        return {"state": "it lost its last transaction" if embedded.broken else None, **models_of(service.fleet)}
+        lost = "it lost its last transaction" if embedded.broken else None
+        return {"state": lost, **stopping_of(embedded.queue), **models_of(service.fleet)}
 
     def set_policy(policy: Policy) -> None:
         embedded.policy = policy

@@ -97,11 +97,10 @@ class Chat:
                 until = loop.time() + request.gate.wait
                 while (left := until - loop.time()) > 0:
                     beat = min(left, _KEEP_ALIVE) if request.stream else left
-                    began = loop.time()
                     if (outcome := await unless_gone(expected(beat))) is not None:
                         return outcome
-                    if loop.time() < began + beat / 2:
-                        raise _stopping(asked.message_id)
+                    if desk.queue.gave_up:
+                        raise _still_open(asked.message_id, HTTPStatus.SERVICE_UNAVAILABLE, desk.queue.stop())
                     if request.stream and left > _KEEP_ALIVE:
                         await stream.begin({"x-tamiz-message-id": asked.message_id})
                         await stream.keep_alive()
@@ -136,10 +135,6 @@ class Chat:
         fleet = self._context.fleet
         opens_at = None if fleet is None else fleet.opens_at(1, request.only)
         return None if opens_at is None else opens_at - self._context.clock.time()
-
-
-def _stopping(message_id: str) -> Problem:
-    return _still_open(message_id, HTTPStatus.SERVICE_UNAVAILABLE, "the service is stopping")
 
 
 def _still_open(message_id: str, status: HTTPStatus, why: str) -> Problem:
