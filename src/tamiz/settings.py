@@ -114,6 +114,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What it asks: `zipf`, `uniform` or `shift`."""
     traffic_alpha: float = 1.0
     """The exponent of `zipf` and `shift`."""
+    traffic_key: str | None = None
+    """The API key that `tamiz traffic --to` sends; it goes to that service and into no log."""
     cache_policy: str = "lru"
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
@@ -298,7 +300,7 @@ def _is_unicode(value: object) -> bool:
 
 
 def _shown(name: str, value: object) -> str:
-    if name in {"openai_api_key", "api_keys"} and value is not None:
+    if name in {"openai_api_key", "api_keys", "traffic_key"} and value is not None:
         return "(a secret)"
     if name == "store" and isinstance(value, str):
         return repr(without_password(value))
@@ -313,7 +315,8 @@ def secrets_in(settings: Settings) -> list[str]:
     urls = (*settings.model, *settings.escalate, settings.store or "")
     users = (user.partition(":")[2] for url in urls for user in _USER.findall(url))
     kafka = (str(value) for name, value in settings.kafka.items() if _SECRET.search(name))
-    found = (settings.openai_api_key or "", *keys, *(user.removesuffix("@") for user in users), *kafka)
+    own = (settings.openai_api_key or "", settings.traffic_key or "")
+    found = (*own, *keys, *(user.removesuffix("@") for user in users), *kafka)
     return sorted({secret for secret in found if secret}, key=len, reverse=True)
 
 

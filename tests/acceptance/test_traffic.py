@@ -12,6 +12,7 @@ import pytest
 
 from rows import read_rows, write_questions
 from running import run_tamiz, tamiz_environment
+from serve_command import served
 from started import started
 
 
@@ -118,6 +119,25 @@ def test_a_service_that_is_not_there_is_told(folder: Path) -> None:
     done = run_tamiz("traffic", "q.csv", "--total", "5", "--to", "http://127.0.0.1:1", cwd=folder)
     assert done.returncode == 3
     assert "5 unreachable" in done.stderr
+
+
+def test_a_service_that_asks_for_a_key_gets_it_and_the_log_does_not(folder: Path) -> None:
+    """Without it, the summary says what to do; and that it is the wrong one, where it is."""
+    key = run_tamiz("keys", "make", "acme", cwd=folder).stdout.strip()
+    with served(folder, model="simulated:") as (_, url):
+        ask = ("traffic", "q.csv", "--total", "3", "--arrivals", "max", "--to", url, "--run")
+        none = run_tamiz(*ask, "none", cwd=folder)
+        wrong = run_tamiz(*ask, "wrong", cwd=folder, env={"TAMIZ_TRAFFIC_KEY": "tz-nobody-knows-this-key-at-all"})
+        right = run_tamiz(*ask, "right", cwd=folder, env={"TAMIZ_TRAFFIC_KEY": key})
+    assert (none.returncode, wrong.returncode, right.returncode) == (3, 3, 0)
+    assert "http_401  the service asks for an API key: give it in TAMIZ_TRAFFIC_KEY" in none.stderr
+    assert "http_401  the service does not know the API key of TAMIZ_TRAFFIC_KEY" in wrong.stderr
+    assert "http_401" not in right.stderr
+    assert {event["outcome"] for event in events_of(folder, "right")} <= {"submitted", "answered"}
+    for done in (none, wrong, right):
+        assert key not in done.stderr
+    for file in (folder / "data_collected").rglob("*.json*"):
+        assert key not in file.read_text(encoding="utf-8")
 
 
 def test_a_reader_that_goes_away_is_no_crash(folder: Path) -> None:

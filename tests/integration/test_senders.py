@@ -33,11 +33,13 @@ class Service:
 
     def __init__(self, *answers: tuple[int, dict[str, str]]) -> None:
         self.got: list[Any] = []
+        self.keys: list[str | None] = []
         self._answers = list(answers)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Give the next answer, the last one for ever."""
         self.got.append(await request.json())
+        self.keys.append(request.headers.get("Authorization"))
         status, headers = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         return web.json_response({}, status=status, headers=headers)
 
@@ -74,6 +76,29 @@ async def test_what_is_not_there_is_not_sent() -> None:
     async with serving(service) as url, to_service(url, Naps(), {}) as sender:
         await sender.send(Emission(0, None, 0, Question(None, "Why?")))
     assert service.got == [{"title": "Why?", "content": ""}]
+
+
+@pytest.mark.parametrize(("key", "sent"), [(None, None), ("tz-key", "Bearer tz-key")])
+async def test_the_key_goes_along_where_there_is_one(key: str | None, sent: str | None) -> None:
+    service = Service((202, {}))
+    async with serving(service) as url, to_service(url, Naps(), {}, key) as sender:
+        await sender.send(ASKED)
+    assert service.keys == [sent]
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "why"),
+    [
+        ("http://localhost:1", "two words", "TAMIZ_TRAFFIC_KEY"),
+        ("http://localhost:1", "a\nb", "TAMIZ_TRAFFIC_KEY"),
+        ("http://localhost:1", "ñ", "TAMIZ_TRAFFIC_KEY"),
+        ("http://ana:secret@localhost:1", "tz-key", "leave one out"),
+    ],
+)
+async def test_what_can_be_no_key_is_refused_and_not_shown(url: str, key: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as refused:
+        await to_service(url, Naps(), {}, key).__aenter__()
+    assert key not in str(refused.value)
 
 
 async def test_a_service_that_says_when_is_asked_again_then() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tamiz.errors import UsageError
-from tamiz.settings import SETTINGS_FILE, Price, Settings, load_settings
+from tamiz.settings import SETTINGS_FILE, Price, Settings, load_settings, secrets_in
 
 KEY = "sk-very-secret-0123456789"
 
@@ -63,6 +63,7 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "traffic_rate": ("2.5", 2.5, "2.5"),
     "traffic_popularity": ("uniform", "uniform", '"uniform"'),
     "traffic_alpha": ("1.5", 1.5, "1.5"),
+    "traffic_key": (KEY, KEY, f'"{KEY}"'),
 }
 ALIASES = {
     "SCORE_THRESHOLD": "threshold",
@@ -329,9 +330,11 @@ def test_no_error_about_anything_else_shows_it_either(
 
 def test_the_settings_show_everything_but_the_key(tmp_path: Path) -> None:
     """In tracebacks, logs and f-strings; an unset key shows as such."""
-    found = load(tmp_path, environment={"OPENAI_API_KEY": KEY, "TAMIZ_SEED": "77"})
+    found = load(tmp_path, environment={"OPENAI_API_KEY": KEY, "TAMIZ_TRAFFIC_KEY": KEY, "TAMIZ_SEED": "77"})
+    assert secrets_in(found) == [KEY]
     for shown in (repr(found), str(found), f"{found}", f"{[found]}"):
         assert KEY not in shown
         assert "seed=77" in shown
         assert "openai_api_key=(a secret)" in shown
+        assert "traffic_key=(a secret)" in shown
     assert "openai_api_key=None" in repr(Settings())

@@ -59,6 +59,8 @@ def traffic(  # noqa: PLR0917 - click passes flags by name
     every so many (shift:every=1000,by=0.1). A trace is a file with a time in seconds on each line, or the events.jsonl
     of an earlier run.
 
+    A service that asks for an API key gets that of TAMIZ_TRAFFIC_KEY (or of tamiz.toml, as traffic_key).
+
     Exit code 3: some questions did not get where they were sent.
     """
     settings = settings_of(
@@ -74,7 +76,7 @@ def traffic(  # noqa: PLR0917 - click passes flags by name
     if as_json:
         say_json(emitted)
     if not quiet:
-        click.echo(_summary(emitted), err=True)
+        click.echo(_summary(emitted, keyed=settings.traffic_key is not None), err=True)
     click.get_current_context().exit(130 if emitted.interrupted else 3 if emitted.undelivered else 0)
 
 
@@ -86,13 +88,16 @@ def _say(text: str) -> None:
     click.echo(f"tamiz: {text}", err=True)
 
 
-def _summary(emitted: Emitted) -> str:
+def _summary(emitted: Emitted, *, keyed: bool) -> str:
     report = emitted.report
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(report.outcomes.items()))
     lines = [
         ("asked", f"{report.sent:,} questions in {report.seconds:,.1f} s, {report.rate:,.1f}/s, to {emitted.target}"),
         ("of these", outcomes or "none"),
     ]
+    if "http_401" in report.outcomes:
+        give = "the service asks for an API key: give it in TAMIZ_TRAFFIC_KEY (tamiz keys make TENANT makes one)"
+        lines.append(("http_401", "the service does not know the API key of TAMIZ_TRAFFIC_KEY" if keyed else give))
     if report.late_p50_ms is not None:
         late = f"sent {_ms(report.late_p50_ms)} after their time (p50), {_ms(report.late_p99_ms)} (p99)"
         lines.append(("late", f"{late}, {_ms(report.late_max_ms)} at most"))

@@ -14,6 +14,7 @@ from tamiz.clock import Clock
 from tamiz.errors import UsageError
 from tamiz.models.retry_after import retry_at
 from tamiz.scoring import as_given
+from tamiz.settings import without_password
 from tamiz.traffic.emitter import Send
 from tamiz.traffic.question import Emission
 
@@ -112,13 +113,24 @@ class HttpSender:
 
 
 @asynccontextmanager
-async def to_service(url: str, clock: Clock, put_off: dict[int, int]) -> AsyncIterator[HttpSender]:
-    """Open connections to a service; `put_off` is told how often it said to come back later, by status.
+async def to_service(
+    url: str, clock: Clock, put_off: dict[int, int], key: str | None = None
+) -> AsyncIterator[HttpSender]:
+    """Open connections to a service, with an API key where one is given.
 
-    Raises `UsageError` where the URL is none.
+    `put_off` is told how often it said to come back later, by status. Raises `UsageError` where the URL is none, or the
+    key cannot be one.
     """
     if not url.startswith(("http://", "https://")):
         raise UsageError(f"{url!r} is no address of a service: write it like --to http://localhost:8000")
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise UsageError("the API key (TAMIZ_TRAFFIC_KEY) has blanks or characters in it that no key has")
+    if key is not None and without_password(url) != url:
+        raise UsageError(
+            "a password in --to and an API key (TAMIZ_TRAFFIC_KEY) are two ways to say who asks: leave one out"
+        )
     timeout = aiohttp.ClientTimeout(total=_PATIENCE)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
         yield HttpSender(session, url, clock, put_off)

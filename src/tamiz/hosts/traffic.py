@@ -136,7 +136,7 @@ async def _target(
     traffic: Traffic, clock: PreciseClock, put_off: dict[int, int], say: Callable[[str], None]
 ) -> AsyncIterator[Send]:
     if traffic.to is not None:
-        async with to_service(traffic.to, clock, put_off) as service:
+        async with to_service(traffic.to, clock, put_off, traffic.settings.traffic_key) as service:
             yield service.send
     elif traffic.out is not None or traffic.settings.bus is None:
         with to_file(traffic.out or "-", not_this=traffic.dataset) as write:
