@@ -83,26 +83,27 @@ def make_app(
             logging_config=None,
             debug=False,
         )
+    framework = with_head(app)  # type: ignore[arg-type] # Litestar's own names of these
     paths = {path for _, path in calls}
     alone = paths - {route.path for route in app.routes}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await app(scope, receive, send)  # type: ignore[arg-type] # Litestar's own names of these
-        elif (call := calls.get((scope["method"], scope["path"]))) is not None:
-            scope["path_template"] = scope["path"]
-            await call(scope, receive, send)
-        elif scope["path"].endswith("/") and (path := scope["path"].rstrip("/")) in paths:
-            scope["path"] = path
-            await serve(scope, receive, send)
-        elif scope["path"] in alone:
-            allowed = ", ".join(method for method, path in calls if path == scope["path"])
-            raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
-        else:
-            await app(scope, receive, send)  # type: ignore[arg-type] # likewise
+        if scope["type"] == "http":
+            if (call := calls.get((scope["method"], scope["path"]))) is not None:
+                scope["path_template"] = scope["path"]
+                await call(scope, receive, send)
+                return
+            if scope["path"].endswith("/") and (path := scope["path"].rstrip("/")) in paths:
+                scope["path"] = path
+                await serve(scope, receive, send)
+                return
+            if scope["path"] in alone:
+                allowed = ", ".join(method for method, path in calls if path == scope["path"])
+                raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
+        await framework(scope, receive, send)
 
     return Guard(
-        with_head(serve),
+        serve,
         keys=keys,
         local=local,
         streamed=("/datasets",),

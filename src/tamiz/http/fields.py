@@ -78,7 +78,7 @@ def unknown(field: str, known: Sequence[str], name: str = "", code: str = "") ->
     """Give what is wrong with a field that is none of those that are known; `name` is the last part of it."""
     near = difflib.get_close_matches(name or field, known, n=1)
     instead = f"did you mean {near[0]}?" if near else f"there is {listed(known) if known else 'none that it takes'}"
-    return _problem(field[:_LONGEST], "is not known", instead, code)
+    return _problem(field[:_LONGEST] or "''", "is not known", instead, code)
 
 
 def missing(field: str, kind: Any) -> Problem:  # noqa: ANN401 - any annotation

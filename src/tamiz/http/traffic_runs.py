@@ -9,15 +9,16 @@ from litestar import Controller, Request, delete, get, post
 
 from tamiz.http.callers import operator_of
 from tamiz.http.context import Context, asked_by
-from tamiz.http.fields import naming
+from tamiz.http.fields import naming, shown
 from tamiz.http.keys import Caller
+from tamiz.http.kinds import listed
 from tamiz.http.problems import Problem
 from tamiz.http.reference import text_of
 from tamiz.http.runs import Dataset, Runs, RunTold, ask_within, sample
 from tamiz.http.traffic import Question as Given
 from tamiz.messages import Terms
 from tamiz.store.base import Reader
-from tamiz.traffic.arrivals import make_arrivals
+from tamiz.traffic.arrivals import ARRIVALS, make_arrivals
 from tamiz.traffic.plan import Plan
 from tamiz.traffic.popularity import make_popularity
 from tamiz.traffic.question import Question
@@ -27,6 +28,7 @@ __all__ = ["TrafficRuns", "Wanted"]
 _WAIT: Final = 60.0
 """Seconds for which the outcome of a question is waited for; it is counted as open after that."""
 _STORED: Final = 500
+_ARRIVALS: Final = tuple(name for name in ARRIVALS if not name.startswith("trace"))
 
 
 class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -48,6 +50,9 @@ class Wanted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Give its parameters. Raises `Problem` where one is wrong, or it would read a file of this machine."""
         if self.arrivals.startswith("trace"):
             why = "arrivals: a trace is a file of this machine, which nobody names over the network"
+            raise Problem(HTTPStatus.BAD_REQUEST, why, field="arrivals")
+        if self.arrivals.partition(":")[0] not in _ARRIVALS:
+            why = f"arrivals is {shown(self.arrivals)}; it must be {listed(_ARRIVALS, 'or')}"
             raise Problem(HTTPStatus.BAD_REQUEST, why, field="arrivals")
         with naming("arrivals"):
             make_arrivals(self.arrivals, self.rate, self.seed)
