@@ -123,7 +123,10 @@ def only_text(chat: str, model: str, takes: frozenset[str]) -> dict[str, Any]:
         {"role": message.get("role", "user"), "content": as_text(message.get("content"))}
         for message in body["messages"]
     ]
-    return {**{name: body[name] for name in takes & body.keys() if body[name] is not None}, "messages": messages}
+    return {
+        **{name: body[name] for name in (takes - LABELS) & body.keys() if body[name] is not None},
+        "messages": messages,
+    }
 
 
 def _says_nothing(name: str, value: object) -> bool:

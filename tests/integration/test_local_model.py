@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tamiz.chat import canonical
 from tamiz.errors import Failed, FailureKind, ModelRefused, TamizError, UsageError
 from tamiz.models import catalogue
 from tamiz.models.base import Prompt
@@ -137,6 +138,31 @@ async def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="cannot load"):
         await model.ask(ask("x"))
     await model.close()
+
+
+@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="llama.cpp is not installed")
+async def test_of_a_chat_llama_cpp_gets_what_it_answers_and_nothing_else(tmp_path: Path) -> None:
+    """Whatever stands in the request that asks for nothing more."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(b"GGUF")
+    said = [{"role": "user", "content": [{"type": "text", "text": "Why?"}]}, {"role": "assistant", "content": None}]
+    chat = canonical(
+        {"messages": said, "n": 1, "tools": [], "temperature": None, "stop": ["."], "max_tokens": 9, "user": "u"}
+    )
+    model = LocalModel(name="local:x", path=path)
+    try:
+        body = model._body(Prompt(text="Why?", attempt=1, seed=7, chat=chat))
+    finally:
+        await model.close()
+    assert body == {
+        "messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": ""}],
+        "stop": ["."],
+        "max_tokens": 9,
+        "temperature": 0.0,
+        "seed": 7,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
 
 
 def test_without_llama_cpp_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_a_model_of_text_alone_takes_texts() -> None:
 
 
 def test_what_says_nothing_is_left_out() -> None:
-    told = body(n=1, temperature=None, tools=[], response_format={"type": "text"}, seed=3)
+    told = body(n=1, temperature=None, tools=[], response_format={"type": "text"}, seed=3, user="u")
     told["messages"].append({"role": "assistant", "content": None, "refusal": None})
     plain = only_text(canonical(told), "local:m", TAKES)
     assert plain == {"messages": [*body()["messages"], {"role": "assistant", "content": ""}], "seed": 3}
