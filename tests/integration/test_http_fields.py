@@ -172,6 +172,11 @@ async def test_a_question_that_no_file_could_hold_is_refused(
     await refused(client, "POST /traffic", f"questions[0].{field}", json={"questions": [question]})
 
 
+async def test_an_empty_query_is_none(client: httpx.AsyncClient) -> None:
+    for path in ("/cache/lookup?", "/cache/lookup?&", "/questions?", "/questions?&"):
+        assert (await client.post(path, json={"title": "x"})).is_success
+
+
 async def test_texts_with_blanks_and_line_feeds_are_questions(client: httpx.AsyncClient) -> None:
     for title in ("x\n", "\n x", " \n\tx\n\n", "\u200b"):
         assert (await client.post("/questions", json={"title": title, "content": "\n", "id": ""})).is_success

@@ -69,8 +69,8 @@ def lookup_call(context: Context) -> ASGI:
     encode = msgspec.json.Encoder().encode
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        if query := scope["query_string"]:
-            raise unknown(parse_qsl(query.decode("latin-1"), keep_blank_values=True)[0][0], [])
+        if (query := scope["query_string"]) and (given := parse_qsl(query.decode("latin-1"), keep_blank_values=True)):
+            raise unknown(given[0][0], [])
         body = await _body(receive)
         try:
             asked = decode(body)
