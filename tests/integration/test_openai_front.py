@@ -265,6 +265,25 @@ async def test_models_are_listed_by_name(tmp_path: Path) -> None:
     assert [(each["model"], each["answered"], each["errors"]) for each in now] == [(url, 1, {})]
 
 
+async def test_where_models_are_is_for_operators(tmp_path: Path) -> None:
+    """A tenant is told the name and the state of a model: neither where its server is, nor what its failure says."""
+    async with FakeLLM() as gone:
+        url = gone.base_url
+    own = {"authorization": f"Bearer {KEY}"}, {"authorization": f"Bearer {KEY}-of-an-operator"}
+    keys = {KEY: "acme", f"{KEY}-of-an-operator": "operator"}
+    async with served(tmp_path, f"openai+{url}#fake-1", keys=keys) as service:
+        async with client_of(service) as client:
+            with pytest.raises(openai.APIError, match=r"no answer within 0\.5 s"):
+                await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(wait=0.5))
+        tenant, operator = [await service.get("/models", headers=headers) for headers in own]
+    (told,), (whole,) = tenant["models"], operator["models"]
+    assert (told["model"], told["why"]) == ("fake-1", None)
+    assert url.partition("://")[2].partition("/")[0] not in json.dumps(tenant)
+    assert whole["model"] == f"openai+{url}#fake-1"
+    assert "no connection" in whole["why"]
+    assert (told["kind"], told["down_since"]) == (whole["kind"], whole["down_since"]) != (None, None)
+
+
 async def test_a_name_restricts_to_its_model(tmp_path: Path) -> None:
     async with FakeLLM(answer("one")) as one, FakeLLM(answer("two")) as two:
         urls = [f"openai+{one.base_url}#m-1", f"openai+{two.base_url}#m-2"]
