@@ -20,6 +20,8 @@ from tamiz.http.serve import closed, context_of
 from tamiz.http.server import Server
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.spans import Spans
 
 __all__ = ["ANA", "BEN", "OPERATOR", "Running", "in_a_thread", "service"]
 
@@ -72,6 +74,7 @@ async def service(
     *,
     model: str = "simulated:?latency=0ms",
     keys: Keys | None = None,
+    spans: Spans | None = None,
     change: Callable[[Context], None] = lambda _: None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
@@ -80,9 +83,9 @@ async def service(
     prepared = Service.prepare(Settings(**made), SystemClock())
     with StateFile(prepared.settings.state) as state:
         pulses = Pulses(prepared.clock)
-        embedded = EmbeddedService(prepared, state, pulses)
+        embedded = EmbeddedService(prepared, state, several(pulses, spans))
         state.commit()
-        context = context_of(prepared, embedded, pulses=pulses, keys=keys)
+        context = context_of(prepared, embedded, spans=spans, pulses=pulses, keys=keys)
         change(context)
         server = Server(make_app(context, [*SERVICES], keys=keys, local=True), "127.0.0.1", 0)
         flow = asyncio.create_task(embedded.run())
