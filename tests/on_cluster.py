@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymongo
+import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -24,7 +25,7 @@ from tamiz.bus.topics import Topics
 from tamiz.messages import READ_BY
 from waiting import wait_until
 
-__all__ = ["OnCluster", "same_rows"]
+__all__ = ["OnCluster", "on", "same_rows"]
 
 _SOON: Final = {
     KafkaError.NOT_COORDINATOR,
@@ -124,6 +125,14 @@ class OnCluster:
             return not any(any(topics.values()) for topics in self.topics.lag(READ_BY).values())
 
         wait_until(quiet, "the stages to have finished everything", within=within)
+
+
+@pytest.fixture
+def on(broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path) -> OnCluster:
+    """Give a tamiz on the servers that is this test's alone, with its topics."""
+    cluster = OnCluster(broker, mongo, prefix, database, tmp_path)
+    cluster.create_topics()
+    return cluster
 
 
 def same_rows(found: Path, wanted: Path) -> None:

@@ -19,13 +19,14 @@ MODEL: Final = "simulated:?latency=20ms&overload=0.1&quality=0.7&seed=3"
 
 @contextmanager
 def served(
-    folder: Path, *flags: str, model: str = MODEL, port: int = 0, env: Mapping[str, str] | None = None
+    folder: Path, *flags: str, model: str | None = MODEL, port: int = 0, env: Mapping[str, str] | None = None
 ) -> Iterator[tuple[Started, str]]:
-    """Give a running service and its address."""
-    with started("serve", "--port", str(port), "--model", model, *flags, cwd=folder, env=env) as service:
+    """Give a running service and its address; without a model it is one of a cluster, which `env` names."""
+    flags = flags if model is None else ("--model", model, *flags)
+    with started("serve", "--port", str(port), *flags, cwd=folder, env=env) as service:
 
         def address() -> str | None:
-            said = re.search(r"serves on (http://\S+),", service.stderr.read_text(encoding="utf-8"))
+            said = re.search(r"serves .*\bon (http://[^\s,]+)", service.stderr.read_text(encoding="utf-8"))
             return said[1] if said else None
 
         service.until(address, "it to serve")
