@@ -40,6 +40,11 @@ class Context(msgspec.Struct, kw_only=True):
     clock: Clock
     shape: Callable[[], Shape]
     """The settings under which questions are let in."""
+    models: Callable[[], Sequence[str]]
+    """The models that questions are asked of, as `--model` and `--escalate` have them.
+
+    Like `shape`, it raises `StateError` where a cluster has not told yet.
+    """
     reader: Callable[[], AbstractContextManager[Reader]]
     """Opens the store for reading; it blocks, so it is for a thread."""
     ready: Callable[[], Awaitable[dict[str, str | None]]]

@@ -82,7 +82,7 @@ class Models(Controller):
     async def names(self, context: Context) -> ModelList:
         """List them: `tamiz` is all models in their order, with failover and escalation."""
         now = int(context.clock.time())
-        return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.settings).listed])
+        return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.models()).listed])
 
     @get(
         "/v1/models/{model_id:path}",
@@ -92,7 +92,7 @@ class Models(Controller):
     async def name(self, model_id: str, context: Context) -> ModelCard:
         """Give one of them; 404, which lists them, where there is no such model."""
         found = model_id.removeprefix("/")
-        Names(context.settings).only(found)
+        Names(context.models()).only(found)
         return ModelCard(id=found, created=int(context.clock.time()))
 
     @get("/models", summary="How the endpoints of models fare")
