@@ -18,7 +18,7 @@ from cluster.broker import Broker
 from cluster.flink import Flink
 from cluster.mongo import MongoServer
 from rows import read_rows
-from running import run_tamiz
+from running import run_tamiz, status_of
 from started import Started, started
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.topics import Topics
@@ -96,10 +96,7 @@ class OnCluster:
 
     def status(self) -> dict[str, Any]:
         """Ask as a user does."""
-        done = run_tamiz("status", "--json", cwd=self.folder, env=self.environment)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        return status_of(self.folder, self.environment)
 
     @contextmanager
     def database(self) -> Iterator[Any]:

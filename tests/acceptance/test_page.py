@@ -10,9 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from calling import free_port
 from fake_llm import Do, Request, answer, status
 from page_parts import assert_fits, live, row, sign_in, tile
-from serve_command import call, free_port, served
+from serve_command import call, served
 from serving import asked, model_url, serving
 
 SAID: Final = {"What is the capital of Peru?": "Lima is the capital of Peru.", "What is H2O?": "Nobody knows."}
