@@ -22,7 +22,7 @@ from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.signals import signals
 from tamiz.hosts.spool import Spool
 from tamiz.hosts.staff import SHAPE, cluster_of
-from tamiz.output import Output, ResultRow
+from tamiz.output import Output
 from tamiz.poison import fitting
 from tamiz.settings import Settings
 from tamiz.store.mongo import MongoStore
@@ -245,7 +245,7 @@ class _Following:
         for message_id in ids:
             if message_id not in ready:
                 break
-            rows.append(ResultRow(*msgspec.structs.astuple(ready[message_id])))
+            rows.append(ready[message_id])
         # in order of the input few are ready beyond the first that is not, so look a little way, then further
         self._ahead = min(2 * self._ahead, _AT_ONCE) if len(rows) == len(ids) else _LOOK_AHEAD if rows else 1
         if not rows:

@@ -7,19 +7,18 @@ import msgspec
 
 from tamiz.hosts.spool import Spool
 from tamiz.messages import Outcome, Source, Terminal
-from tamiz.output import Output, ResultRow
+from tamiz.output import Output
 from tamiz.statefile import StateFile
+from tamiz.store.lives import ResultRow
 
 __all__ = ["Results", "Totals"]
 
 _AT_ONCE: Final = 512
 
 _SELECT: Final = (
-    "SELECT message_id, question_id, title, answer, outcome, score, source, attempts, retries, reason, model, "
-    "latency_ms FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
+    "SELECT question_id, title, answer, outcome, score, source, attempts, retries, reason, model, latency_ms, "
+    "message_id FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
 )
-
-
 _ATTEMPTS: Final = "SELECT result, count(*) FROM attempts WHERE message_id BETWEEN ? AND ? GROUP BY result"
 
 
@@ -102,12 +101,12 @@ class Results:
         wrote = False
         while ids := self._spool.peek(count):
             # ids of one run sort by position, so this is a short scan
-            ready = {row[0]: row for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
+            ready = {row[-1]: row for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
             rows = []
             for message_id in ids:
                 if message_id not in ready:
                     break
-                rows.append(_row(*ready[message_id]))
+                rows.append(ResultRow(*ready[message_id]))
             if rows:
                 self._output.write(rows)
                 wrote = True
@@ -124,33 +123,3 @@ class Results:
 
     def _count_attempts(self, first: str, last: str) -> None:
         self.totals.tried(dict(self._state.execute(_ATTEMPTS, (first, last))))
-
-
-def _row(  # noqa: PLR0917 - the columns of the query
-    message_id: str,
-    question_id: str | None,
-    title: str,
-    answer: str | None,
-    outcome: str,
-    score: float | None,
-    source: str | None,
-    attempts: int,
-    retries: int,
-    reason: str | None,
-    model: str | None,
-    latency_ms: float | None,
-) -> ResultRow:
-    return ResultRow(
-        id=question_id,
-        question=title,
-        answer=answer,
-        outcome=outcome,
-        score=score,
-        source=source,
-        attempts=attempts,
-        retries=retries,
-        reason=reason,
-        model=model,
-        latency_ms=latency_ms,
-        message_id=message_id,
-    )
