@@ -47,7 +47,7 @@ def test_given_columns_win(tmp_path: Path) -> None:
         ("a.csv", "answer\nx\n", {"reference": "truth"}, "has no column 'truth' for reference"),
         ("a.csv", "answer\nx\n", {"colour": "answer"}, "'colour' is not a role"),
         ("a.csv", "answer,label\nx,perhaps\n", {}, "line 2: the label 'perhaps' is neither good nor bad"),
-        ("a.csv", "answer,label\nx\n", {}, "line 2: the row has 1 columns, not 2"),
+        ("a.csv", "answer,label\nx\n", {}, "line 2: the row has 1 column, not 2"),
         ("a.csv", "answer\n", {}, "is empty"),
         ("a.jsonl", '{"answer": "x"}\nnonsense\n', {}, "line 2: it is not JSON"),
         ("a.jsonl", '{"answer": {"text": "x"}}\n', {}, "line 1: the answer"),

@@ -16,6 +16,7 @@ from tamiz.gate.spoil import spoil
 from tamiz.scorers import make_scorer
 from tamiz.scoring import Scorer
 from tamiz.settings import load_settings
+from tamiz.units import plural
 
 __all__ = ["calibrate"]
 
@@ -58,7 +59,9 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
     try:
         found = find_threshold(judged, goal, wanted, seed=settings.seed)
     except ValueError as error:
-        raise UsageError(f"{labelled!r}: {error} (of {len(rows):,} rows, {unscored:,} have no score)") from None
+        raise UsageError(
+            f"{labelled!r}: {error} (of {plural(len(rows), 'row')}, {plural(unscored, 'has', 'have')} no score)"
+        ) from None
     if plot is not None:
         _draw(plot, judged, found, made.name)
     if as_json:
@@ -116,10 +119,11 @@ def _text(found: Calibration, goal: Goal, wanted: float, scorer: str, *, unscore
     ]
     if made:
         lines.append(
-            f"no bad answer was labelled: {made:,} were made from the good ones; real ones may be harder to tell"
+            f"no bad answer was labelled: {plural(made, 'was', 'were')} made from the good ones; real ones may be "
+            "harder to tell"
         )
     if unscored:
-        lines.append(f"{unscored:,} answers have no score and are left out (see --unscored)")
+        lines.append(f"{plural(unscored, 'answer has', 'answers have')} no score, and left out (see --unscored)")
     return "\n".join(lines)
 
 

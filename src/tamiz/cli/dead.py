@@ -20,6 +20,7 @@ from tamiz.statefile import StateFile
 from tamiz.store.base import Reader
 from tamiz.store.lives import Dead, Life
 from tamiz.store.sqlite.replay import Replayed, replay
+from tamiz.units import plural
 
 __all__ = ["dead"]
 
@@ -233,8 +234,8 @@ def _by_kind(counts: dict[str, int]) -> str:
 
 
 def _rows(count: int) -> str:
-    return "1 row that never was a question" if count == 1 else f"{count:,} rows that never were questions"
+    return plural(count, "row that never was a question", "rows that never were questions")
 
 
 def _number(count: int) -> str:
-    return f"{count:,} dead letter" + ("" if count == 1 else "s")
+    return plural(count, "dead letter")

@@ -9,6 +9,7 @@ from tamiz.cli.shared import debug_option
 from tamiz.clock import SystemClock
 from tamiz.settings import load_settings
 from tamiz.telemetry.telling import telling
+from tamiz.units import plural
 
 __all__ = ["keys", "serve"]
 
@@ -68,5 +69,5 @@ def revoke(tenant: str, keys: str | None) -> None:
 
     path = load_settings({"keys": keys}).keys
     count = take(path, tenant)
-    _say(f"{count} key{'' if count == 1 else 's'} of {tenant} revoked")
+    _say(f"{plural(count, 'key')} of {tenant} revoked")
     click.get_current_context().exit(0 if count else 1)

@@ -86,9 +86,15 @@ async def _run(
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
             totals = following.totals
+            calls = totals.attempts + totals.retries
             return Summary(
                 totals=totals,
-                calls=totals.attempts + totals.retries,
+                written=totals.rows,
+                read=feed.rows,
+                all_read=feed.all_read,
+                finished=max(totals.rows - feed.known, 0),
+                all_calls=calls,
+                calls=calls,
                 tokens=None,
                 known=feed.known,
                 seconds=clock.monotonic() - began,
