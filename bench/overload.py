@@ -198,7 +198,7 @@ async def memory(minutes: float) -> bool:
             while not offering.done():
                 now = time.perf_counter() - began
                 samples.append((now, resident(process)))
-                if len(samples) % 12 == 1:
+                if len(samples) % 6 == 1:
                     print(f"{now:6.0f} s {samples[-1][1]:7.1f} MB {len(load.answered):,} answered", flush=True)
                 await asyncio.wait([offering], timeout=5)
             for each in others:

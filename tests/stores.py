@@ -63,7 +63,19 @@ _QUESTION: Final = (
     "tenant",
     "terms",
 )
-_ATTEMPT: Final = ("message_id", "attempt", "retry", "result", "answer", "score", "reason", "model", "latency_ms", "at")
+_ATTEMPT: Final = (
+    "message_id",
+    "attempt",
+    "retry",
+    "result",
+    "answer",
+    "score",
+    "reason",
+    "model",
+    "latency_ms",
+    "at",
+    "reasons",
+)
 
 
 class Harness(ABC):

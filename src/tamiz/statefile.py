@@ -14,7 +14,7 @@ from tamiz.errors import StateError
 
 __all__ = ["FORMAT", "StateFile", "read_only"]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """The version of the file's layout, kept in SQLite's `user_version`."""
 
 _APPLICATION_ID: Final = 0x74616D7A  # "tamz"
@@ -40,7 +40,7 @@ CREATE TABLE reusable_soon (seq INTEGER PRIMARY KEY, cache_key TEXT NOT NULL, me
 CREATE INDEX failed ON outcomes (kind) WHERE outcome = 'failed';
 CREATE TABLE attempts (
     message_id TEXT NOT NULL, attempt INTEGER NOT NULL, retry INTEGER NOT NULL, result TEXT NOT NULL, answer TEXT,
-    score REAL, reason TEXT, model TEXT, latency_ms REAL, at REAL NOT NULL,
+    score REAL, reason TEXT, model TEXT, latency_ms REAL, at REAL NOT NULL, reasons TEXT,
     PRIMARY KEY (message_id, attempt, retry, result)
 ) WITHOUT ROWID;
 CREATE TABLE claims (cache_key TEXT PRIMARY KEY, leader TEXT NOT NULL) WITHOUT ROWID;
@@ -62,15 +62,18 @@ CREATE TABLE usage (
 ) WITHOUT ROWID;
 """
 
-_FROM_1: Final = """
+_UPGRADES: Final = {
+    1: """
 ALTER TABLE questions ADD COLUMN tenant TEXT NOT NULL DEFAULT '';
 ALTER TABLE questions ADD COLUMN terms TEXT;
 ALTER TABLE outcomes ADD COLUMN reasons TEXT;
 ALTER TABLE outcomes ADD COLUMN completion TEXT;
 CREATE INDEX finished ON outcomes (finished_at);
 CREATE INDEX of_tenant ON questions (tenant) WHERE tenant <> '';
-"""
-"""What makes a file of format 1 one of format 2."""
+""",
+    2: "ALTER TABLE attempts ADD COLUMN reasons TEXT;",
+}
+"""What makes a file of a format one of the next."""
 
 _DISK_FULL: Final = frozenset(
     {
@@ -272,8 +275,9 @@ def _connect(path: str) -> sqlite3.Connection:
                 f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {FORMAT};"
                 f"{_SCHEMA} COMMIT;"
             )
-        elif found == 1:
-            db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {_FROM_1} COMMIT;")
+        elif found < FORMAT:
+            upgrades = "".join(_UPGRADES[each] for each in range(found, FORMAT))
+            db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {upgrades} COMMIT;")
     except sqlite3.Error as error:
         db.close()
         raise _cannot_open(path, error) from error
@@ -335,7 +339,7 @@ def read_only(path: str, *, any_thread: bool = False) -> sqlite3.Connection:
     except StateError:
         db.close()
         raise
-    if found in {0, 1}:
+    if found < FORMAT:
         db.close()
         if found:
             raise StateError(f"the state file {path} is an older tamiz's: the next `tamiz run` on it makes it new")

@@ -83,6 +83,23 @@ def test_show_tells_each_attempt_each_failed_call_and_the_outcome(finished: Path
     assert "outcome  failed, invalid; 1 answer judged, 1 failed call" in text
 
 
+def test_show_and_report_tell_what_spoke_against_answers(tmp_path: Path) -> None:
+    """Each attempt that fell short with its reasons, and so the best one of a question that is exhausted."""
+    (tmp_path / "q.csv").write_text("id,question,answer\n1,Who wrote Don Quixote?,Miguel de Cervantes wrote it\n")
+    gate = ("--scorer", "gate", "--threshold", "0.5", "--model", "simulated:?quality=0&seed=3", "--attempts", "2")
+    assert run_tamiz("run", "q.csv", *gate, "--out", "rows.jsonl", cwd=tmp_path).returncode == 0
+    life = show(tmp_path, "1")
+    against = [tried["reasons"] for tried in life["tried"]]
+    assert all(against)
+    assert life["outcome"]["reasons"] in against
+    text = run_tamiz("show", "1", cwd=tmp_path).stdout
+    assert all(reason in text for reasons in against for reason in reasons)
+    assert f"against it  {life['outcome']['reasons'][0]}" in text
+    assert run_tamiz("report", "tamiz.db", "--out", "report", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "What spoke most against answers that fell short" in page
+
+
 def test_show_names_whose_answer_a_question_got(finished: Path) -> None:
     row = row_where(finished, source="coalesced")
     leader = row_where(finished, question=row["question"])

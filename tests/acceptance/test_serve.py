@@ -1,9 +1,11 @@
 """`tamiz serve`, as whoever runs a service meets it."""
 
 import signal
+import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -71,6 +73,21 @@ def test_a_signal_lets_calls_end(tmp_path: Path) -> None:
         code, said = service.end()
         assert code == 0, said
         assert asking.result()[1]["outcome"] == "accepted"
+
+
+def test_who_never_ends_a_request_is_cut_off_without_a_trace(tmp_path: Path) -> None:
+    """After the grace time; how many there were is said in a line."""
+    with served(tmp_path) as (service, url):
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+        with socket.create_connection((host, port)) as client:
+            headers = ("Host: localhost", "Content-Length: 1000", "Expect: 100-continue")
+            client.sendall("\r\n".join(("POST /questions HTTP/1.1", *headers, "", "")).encode())
+            assert client.recv(100).startswith(b"HTTP/1.1 100")  # it waits for the body
+            service.process.send_signal(signal.SIGTERM)
+            code, said = service.end()
+    assert code == 0, said
+    assert "Cancel 1 running task" in said
+    assert "Traceback" not in said
 
 
 def test_beyond_this_machine_a_key_is_needed(tmp_path: Path) -> None:

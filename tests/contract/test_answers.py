@@ -211,10 +211,13 @@ def test_nothing_is_unknown_of_nothing(on: Harness) -> None:
     assert unknown(on) == set()
 
 
+REASONS: Final = ("echo: it repeats the question", "x")
+
+
 def regeneration(**changes: Any) -> RegenerationRequest:
     request = requested(attempt=2, best=scored(0.1))
     fields = {name: getattr(request, name) for name in request.__struct_fields__ if name not in {"v", "avoid"}}
-    return RegenerationRequest(**{**fields, "refused": scored(0.1, text="poor"), **changes})
+    return RegenerationRequest(**{**fields, "refused": scored(0.1, text="poor", reasons=REASONS), **changes})
 
 
 EVENTS: Final[list[Event]] = [
@@ -266,10 +269,10 @@ def test_refused_attempts_and_failed_calls_are_remembered(on: Harness) -> None:
     record(on, *EVENTS)
     on.commit()
     assert on.rows()["attempts"] == [
-        ("m1", 1, 0, "overload", None, None, "busy", "m", 1.0, EPOCH),
-        ("m1", 1, 0, "refused", "poor", 0.1, None, "m", None, EPOCH),
-        ("m1", 1, 1, "overload", None, None, "busy again", "m", 1.0, EPOCH),
-        ("m1", 2, 0, "refused", "worse", 0.05, None, "m", None, EPOCH),
+        ("m1", 1, 0, "overload", None, None, "busy", "m", 1.0, EPOCH, None),
+        ("m1", 1, 0, "refused", "poor", 0.1, None, "m", None, EPOCH, '["echo: it repeats the question","x"]'),
+        ("m1", 1, 1, "overload", None, None, "busy again", "m", 1.0, EPOCH, None),
+        ("m1", 2, 0, "refused", "worse", 0.05, None, "m", None, EPOCH, None),
     ]
 
 

@@ -13,10 +13,16 @@ from tamiz.statefile import FORMAT, StateFile, read_only
 from tamiz.store.sqlite import SqliteAnswers
 from tamiz.store.sqlite.reader import StateReader
 
+NEW = {
+    2: [("attempts", "reasons")],
+    1: [("questions", "tenant"), ("questions", "terms"), ("outcomes", "reasons"), ("outcomes", "completion")],
+}
+"""The columns that each format did not have yet."""
 
-@pytest.fixture
-def old(tmp_path: Path) -> str:
-    """Make a file as format 1 was, with an accepted answer in it."""
+
+@pytest.fixture(params=[1, 2])
+def old(tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """Make a file as an earlier format was, with an accepted answer in it."""
     path = str(tmp_path / "tamiz.db")
     with StateFile(path) as state:
         answers = SqliteAnswers(state, ManualClock())
@@ -24,16 +30,12 @@ def old(tmp_path: Path) -> str:
             at_once(answers.record(event))
         state.commit()
     with sqlite3.connect(path) as db:
-        for index in ("finished", "of_tenant"):
+        for index in ("finished", "of_tenant") if request.param == 1 else ():
             db.execute(f"DROP INDEX {index}")
-        for table, column in (
-            ("questions", "tenant"),
-            ("questions", "terms"),
-            ("outcomes", "reasons"),
-            ("outcomes", "completion"),
-        ):
-            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
-        db.execute("PRAGMA user_version = 1")
+        for version in range(request.param, FORMAT):
+            for table, column in NEW[version]:
+                db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        db.execute(f"PRAGMA user_version = {request.param}")
     db.close()
     return path
 
@@ -50,7 +52,7 @@ def _columns(path: str) -> list[tuple[str, str]]:
         db.close()
 
 
-def test_a_file_of_format_1_goes_on(old: str, tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_format_goes_on(old: str, tmp_path: Path) -> None:
     """With everything in it, and with room for what is new."""
     with StateFile(old) as state:
         answers = SqliteAnswers(state, ManualClock())
@@ -69,7 +71,7 @@ def test_a_file_of_format_1_goes_on(old: str, tmp_path: Path) -> None:
     db.close()
 
 
-def test_a_file_of_format_1_is_not_changed_by_who_reads_it(old: str) -> None:
+def test_a_file_of_an_earlier_format_is_not_changed_by_who_reads_it(old: str) -> None:
     before = Path(old).read_bytes()
     with pytest.raises(StateError, match="older tamiz"):
         StateReader(old)

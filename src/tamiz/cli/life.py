@@ -54,7 +54,8 @@ def _tried(tried: Tried) -> str:
     spent = f" ({_model(tried.model, tried.latency_ms)})"
     if tried.result == "refused":
         score = "no score" if tried.score is None else f"score {tried.score:.3f}"
-        return f"attempt {tried.attempt}: fell short, {score}{spent}\n{_quoted(tried.answer)}"
+        told = f"attempt {tried.attempt}: fell short, {score}{spent}"
+        return "\n".join((told, *map(plain, tried.reasons), _quoted(tried.answer)))
     call = f"attempt {tried.attempt}, call {tried.retry + 1}" if tried.retry else f"attempt {tried.attempt}"
     return f"{call}: failed, {tried.result}: {shorten(tried.reason, 200)}{spent}"
 
@@ -73,6 +74,7 @@ def _outcome(ended: Ended, message_id: str) -> list[tuple[str, str]]:
     return [
         ("outcome", f"{ended.outcome}, {score}; {counts}"),
         ("answer" + kept, plain(ended.answer or "")),
+        ("against it", "\n".join(map(plain, ended.reasons))),
         ("source", _source(ended)),
         ("leader", _leader(ended, message_id)),
     ]

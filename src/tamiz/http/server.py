@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import resource
 import socket
 from typing import Any, Final
@@ -162,6 +163,7 @@ class Server:
 
     async def start(self) -> None:
         """Begin to serve."""
+        logging.getLogger("uvicorn.error").addFilter(_worth_telling)
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
         while not self._server.started:
             if self._task.done():
@@ -174,6 +176,11 @@ class Server:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+
+def _worth_telling(record: logging.LogRecord) -> bool:
+    """Leave out the trace of each request that did not end in time when the server stopped; their number is told."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def is_local(host: str) -> bool:

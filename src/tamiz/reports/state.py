@@ -23,6 +23,7 @@ from tamiz.reports.plots.words import words
 from tamiz.reports.spread import Spread
 from tamiz.reports.timeline import Timeline
 from tamiz.statefile import read_only
+from tamiz.store.texts import reasons_of
 from tamiz.vocabulary.analysis import analyse
 
 __all__ = ["state_report"]
@@ -67,6 +68,7 @@ class _Reading:
         self._scores = Scores()
         self._timeline = Timeline()
         self._attempts: Counter[int] = Counter()
+        self._against: Counter[str] = Counter()
         self._shapes: set[str] = set()
 
     def document(self) -> Document:
@@ -156,6 +158,11 @@ class _Reading:
             "Accepted and exhausted questions whose answer is a model's own.",
         )
         yield Table(
+            "What spoke most against answers that fell short",
+            ("check", "answers"),
+            [(check, count(n)) for check, n in sorted(self._against.items(), key=lambda pair: (-pair[1], pair[0]))],
+        )
+        yield Table(
             "Failed calls by kind",
             ("kind", "calls"),
             [
@@ -212,9 +219,10 @@ class _Reading:
             self._time_calls(np.array([each or "" for each in models])[passed], _floats(took)[passed])
 
     def _read_refused(self) -> None:
-        sql = "SELECT score, attempt, latency_ms, model FROM attempts WHERE result = 'refused'"
+        sql = "SELECT score, attempt, latency_ms, model, reasons FROM attempts WHERE result = 'refused'"
         for rows in self._chunks(sql):
-            values, attempt, took, models = zip(*rows, strict=True)
+            values, attempt, took, models, reasons = zip(*rows, strict=True)
+            self._against.update(told[0].partition(": ")[0] for told in map(reasons_of, reasons) if told)
             nowhere = np.zeros(len(rows), dtype=bool)
             self._scores.add(_floats(values), nowhere, np.array(attempt) == 1, self._threshold)
             self._time_calls(np.array([each or "" for each in models]), _floats(took))

@@ -46,6 +46,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None
     at: float
     """When it was recorded, in seconds since the epoch; likewise all times here."""
+    reasons: tuple[str, ...] = ()
+    """What spoke against the answer, in plain words."""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):

@@ -243,7 +243,8 @@ class MongoReader:
     def _tried(self, message_id: str) -> list[Tried]:
         order = [("at", 1), ("attempt", 1), ("retry", 1), ("result", 1)]
         rows = self._rows("attempts", {"message_id": message_id}, None, sort=order)
-        return [Tried(**{name: row[name] for name in Tried.__struct_fields__}) for row in rows]
+        told: list[Document] = [{name: row.get(name) for name in Tried.__struct_fields__} for row in rows]
+        return [Tried(**{**each, "reasons": reasons_of(each["reasons"])}) for each in told]
 
     def _place(self, message_id: str) -> Place:
         # "/" ends the submission's id in the key, and "0" comes after it

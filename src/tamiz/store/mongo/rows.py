@@ -142,6 +142,7 @@ def failed_row(event: LlmError, now: float) -> Document:
         "model": event.model,
         "latency_ms": event.latency_ms,
         "at": now,
+        "reasons": None,
     }
 
 
@@ -159,6 +160,7 @@ def refused_row(event: Message, refused: Scored, now: float) -> Document:
         "model": refused.model,
         "latency_ms": refused.latency_ms,
         "at": now,
+        "reasons": reasons_text(refused.reasons),
     }
 
 

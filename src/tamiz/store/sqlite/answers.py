@@ -23,7 +23,7 @@ __all__ = ["SqliteAnswers"]
 
 _INSERTS: Final = {
     table: f"INSERT INTO {table} VALUES ({', '.join('?' * columns)}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
-    for table, columns in (("questions", 10), ("outcomes", 17), ("attempts", 10), ("reusable_soon", 3))
+    for table, columns in (("questions", 10), ("outcomes", 17), ("attempts", 11), ("reusable_soon", 3))
 }
 
 _INDEXED_AT_ONCE: Final = 4096
@@ -78,6 +78,7 @@ class SqliteAnswers:
                         event.model,
                         event.latency_ms,
                         self._clock.time(),
+                        None,
                     )
                 )
             case RegenerationRequest():
@@ -208,5 +209,6 @@ class SqliteAnswers:
                 refused.model,
                 refused.latency_ms,
                 self._clock.time(),
+                reasons_text(refused.reasons),
             )
         )

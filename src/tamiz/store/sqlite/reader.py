@@ -231,7 +231,8 @@ class StateReader:
             f"SELECT {names} FROM attempts WHERE message_id = ? ORDER BY at, attempt, retry, result",  # noqa: S608
             (message_id,),
         )
-        return [Tried(**dict(zip(Tried.__struct_fields__, row, strict=True))) for row in rows]
+        told = [dict(zip(Tried.__struct_fields__, row, strict=True)) for row in rows]
+        return [Tried(**{**each, "reasons": reasons_of(each["reasons"])}) for each in told]
 
     def _place(self, message_id: str, key: str) -> Place | None:
         deferred = self._rows(
