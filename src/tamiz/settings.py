@@ -118,7 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
     cache_ttl: float | None = None
-    """Seconds that a cached answer is good for; `None`: for ever."""
+    """Seconds that an answer in memory is good for; `None`: for ever. It bounds no reuse: accepted answers in the state
+    file (or the cluster's store) are reused whatever their age."""
     openai_base_url: str = "https://api.openai.com/v1"
     openai_api_key: str | None = None
     ollama_host: str = "http://localhost:11434"

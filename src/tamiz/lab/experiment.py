@@ -124,7 +124,9 @@ class Experiment:
         except FileNotFoundError:
             return
         except msgspec.DecodeError as error:
-            raise UsageError(f"{str(self._about)!r} is not one of an experiment ({error}); choose another --out") from error
+            raise UsageError(
+                f"{str(self._about)!r} is not one of an experiment ({error}); choose another --out"
+            ) from error
         if before.get("identity") != self._identity:
             raise UsageError(
                 f"{str(self.folder)!r} holds another experiment ({before.get('name')}, or with other parameters): "

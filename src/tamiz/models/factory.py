@@ -83,7 +83,8 @@ def _simulated(url: str, rest: str, settings: Settings, clock: Clock) -> Simulat
     if rest and not rest.startswith("?"):
         raise UsageError(f"--model {url}: parameters follow a question mark, like simulated:?latency=50ms&quality=0.7")
     pairs = parse_qsl(rest[1:], keep_blank_values=True)
-    return SimulatedModel(url, parse_profile({"seed": str(settings.seed), **dict(pairs)}), clock)
+    profile = parse_profile({"seed": str(settings.seed), **dict(pairs)})
+    return SimulatedModel(url, profile, clock, settings.timeout)
 
 
 def _openai(  # noqa: PLR0917 - each call names a scheme's own values
