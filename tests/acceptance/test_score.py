@@ -116,7 +116,7 @@ def test_a_threshold_is_found_and_drawn_without_bad_rows(answers: Path) -> None:
     [
         (("calibrate", "answers.jsonl", "--loss", "0.1", "--catch", "0.9"), "give one of them"),
         (("calibrate", "answers.jsonl", "--plot", "plot.pdf"), "has to end in .svg or .png"),
-        (("score", "answers.jsonl", "--scorer", "bleu"), "there is no scorer 'bleu'"),
+        (("score", "answers.jsonl", "--scorer", "bleu"), "--scorer: 'bleu' is not one of: tfidf, gate"),
         (("score", "answers.jsonl", "--check", "refusal=off"), "choose --scorer gate"),
         (("score", "nowhere.csv"), "nowhere.csv"),
     ],

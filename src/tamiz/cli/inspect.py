@@ -85,7 +85,7 @@ def _text(counts: Status, place: Place) -> str:
     ]
     text = aligned(lines)
     if counts.open and counts.process is None and not place.clustered:
-        text += "\nthe same `tamiz run` as before takes the open ones up"
+        text += "\nthe same `tamiz run` or `tamiz serve` as before takes the open ones up"
     if counts.dead_letters:
         text += f"\nwhy questions failed: tamiz dead list {place.flags}"
     return text

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from tamiz.cli.options import serving_options, settings_of, with_settings
-from tamiz.cli.shared import debug_option
+from tamiz.cli.shared import debug_option, say_strange_places
 from tamiz.clock import SystemClock
 from tamiz.settings import load_settings
 from tamiz.telemetry.telling import telling
@@ -38,6 +38,7 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - click passes flags by name
     from tamiz.http.serve import serve as run  # noqa: PLC0415 - only with the extra
 
     with telling(settings, SystemClock()) as told:
+        say_strange_places(settings.prompt, told.say)
         run(settings, told)
 
 

@@ -72,7 +72,7 @@ def count_words(path: str) -> Vocabulary:
             data = Plain(Source(path, gz=plain != source))  # DuckDB decompresses text alone
             return _of_file(db, path, _READERS[kind].replace("{path}", _quoted(data.path, "'")))
         # DuckDB asks for the rows from its own threads, one at a time
-        with contextlib.closing(read_only(path, any_thread=True)) as state:
+        with contextlib.closing(read_only(path, any_thread=True, another="tamiz vocabulary FILE")) as state:
             return _of_state(db, path, state)
 
 
