@@ -304,3 +304,14 @@ def test_measures_along_an_axis_tell_their_ends() -> None:
     (figure,) = measures(grid({"limit": [0, 1, 2], "run": ["a", "b", "c", "d"]}, many))
     assert "over the 4 lines: 5 to 90 at limit 0, 5 to 70 at limit 2. Between the ends 0 rise and 3 fall" in figure.says
     assert "0 by more than their intervals" in figure.says
+
+
+def test_what_is_the_same_on_all_lines_is_said_once() -> None:
+    rows: list[dict[str, object]] = [
+        {"limit": limit, "run": run, "faults": faults, "failed": 90.0 if faults == "all" else 0.0}
+        for limit in (0, 1, 2)
+        for run in "abcd"
+        for faults in ("all", "none")
+    ]
+    (figure,) = measures(grid({"limit": [0, 1, 2], "run": [*"abcd"], "faults": ["all", "none"]}, rows))
+    assert "failed questions: 0 on all 4 lines, whatever the limit." in figure.says

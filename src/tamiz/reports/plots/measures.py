@@ -72,6 +72,9 @@ def _says(metric: _Metric, curves: Sequence[Curve], axis: str) -> str:
             for curve in curves
         ]
         return ". ".join(text[:1].upper() + text[1:] for text in told) + "."
+    everywhere = {metric.show(mean.value) for curve in curves for _, mean in curve.points}
+    if len(everywhere) == 1:
+        return f"{what}: {everywhere.pop()} on all {len(curves)} lines, whatever the {axis}."
     ends = []
     for at, place in ((0, low), (-1, high)):
         values = [curve.points[at][1].value for curve in curves]
