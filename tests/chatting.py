@@ -8,7 +8,7 @@ from typing import Any, Final
 from openai import AsyncOpenAI
 
 from fake_llm import FakeLLM, Script
-from served import Served, served
+from http_service import Running, service
 
 __all__ = ["HELLO", "KEY", "chatting", "client_of", "gate"]
 
@@ -23,20 +23,20 @@ def gate(**fields: Any) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def client_of(service: Served, *, key: str = KEY, **options: Any) -> AsyncIterator[AsyncOpenAI]:
+async def client_of(running: Running, *, key: str = KEY, **options: Any) -> AsyncIterator[AsyncOpenAI]:
     """Give a client that does not try again by itself."""
-    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key=key, **{"max_retries": 0, **options}) as client:
+    async with AsyncOpenAI(base_url=f"{running.url}/v1", api_key=key, **{"max_retries": 0, **options}) as client:
         yield client
 
 
 @contextlib.asynccontextmanager
 async def chatting(
     folder: Path, script: Script | None = None, **settings: Any
-) -> AsyncIterator[tuple[AsyncOpenAI, FakeLLM, Served]]:
+) -> AsyncIterator[tuple[AsyncOpenAI, FakeLLM, Running]]:
     """Give the client, the model's server and the service between them."""
     async with (
         FakeLLM(script) as llm,
-        served(folder, f"openai+{llm.base_url}#fake-1", **settings) as service,
-        client_of(service) as client,
+        service(folder, model=f"openai+{llm.base_url}#fake-1", **settings) as running,
+        client_of(running) as client,
     ):
-        yield client, llm, service
+        yield client, llm, running

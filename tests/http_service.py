@@ -20,6 +20,8 @@ from tamiz.http.serve import closed, context_of
 from tamiz.http.server import Server
 from tamiz.settings import Settings
 from tamiz.statefile import StateFile
+from tamiz.telemetry.observer import several
+from tamiz.telemetry.spans import Spans
 
 __all__ = ["ANA", "BEN", "OPERATOR", "Running", "in_a_thread", "service"]
 
@@ -47,6 +49,11 @@ class Running(msgspec.Struct):
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=30, **options)
 
+    async def get(self, path: str, key: str | None = None) -> Any:
+        """Give the decoded answer of a GET that must succeed."""
+        async with self.client(key) as client:
+            return (await client.get(path)).raise_for_status().json()
+
     async def raw(self, data: bytes, seconds: float = 10.0) -> bytes:
         """Send bytes, and give all that comes back until the service hangs up, or so many seconds are over."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -70,19 +77,21 @@ class Running(msgspec.Struct):
 async def service(
     folder: Path,
     *,
-    model: str = "simulated:?latency=0ms",
+    model: str | tuple[str, ...] = "simulated:?latency=0ms",
     keys: Keys | None = None,
+    spans: Spans | None = None,
     change: Callable[[Context], None] = lambda _: None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """Serve in the running loop for as long as the block."""
-    made: Mapping[str, Any] = {"model": (model,), "state": str(folder / "tamiz.db"), **settings}
+    """Serve in the running loop for as long as the block, kept in a state file of the folder."""
+    models = (model,) if isinstance(model, str) else model
+    made: Mapping[str, Any] = {"model": models, "state": str(folder / "tamiz.db"), **settings}
     prepared = Service.prepare(Settings(**made), SystemClock())
     with StateFile(prepared.settings.state) as state:
         pulses = Pulses(prepared.clock)
-        embedded = EmbeddedService(prepared, state, pulses)
+        embedded = EmbeddedService(prepared, state, several(pulses, spans))
         state.commit()
-        context = context_of(prepared, embedded, pulses=pulses, keys=keys)
+        context = context_of(prepared, embedded, spans=spans, pulses=pulses, keys=keys)
         change(context)
         server = Server(make_app(context, [*SERVICES], keys=keys, local=True), "127.0.0.1", 0)
         flow = asyncio.create_task(embedded.run())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymongo
+import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -17,14 +18,14 @@ from cluster.broker import Broker
 from cluster.flink import Flink
 from cluster.mongo import MongoServer
 from rows import read_rows
-from running import run_tamiz
+from running import run_tamiz, status_of
 from started import Started, started
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.topics import Topics
 from tamiz.messages import READ_BY
 from waiting import wait_until
 
-__all__ = ["OnCluster", "same_rows"]
+__all__ = ["OnCluster", "on", "same_rows"]
 
 _SOON: Final = {
     KafkaError.NOT_COORDINATOR,
@@ -95,10 +96,7 @@ class OnCluster:
 
     def status(self) -> dict[str, Any]:
         """Ask as a user does."""
-        done = run_tamiz("status", "--json", cwd=self.folder, env=self.environment)
-        assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        return status_of(self.folder, self.environment)
 
     @contextmanager
     def database(self) -> Iterator[Any]:
@@ -124,6 +122,14 @@ class OnCluster:
             return not any(any(topics.values()) for topics in self.topics.lag(READ_BY).values())
 
         wait_until(quiet, "the stages to have finished everything", within=within)
+
+
+@pytest.fixture
+def on(broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path) -> OnCluster:
+    """Give a tamiz on the servers that is this test's alone, with its topics."""
+    cluster = OnCluster(broker, mongo, prefix, database, tmp_path)
+    cluster.create_topics()
+    return cluster
 
 
 def same_rows(found: Path, wanted: Path) -> None:

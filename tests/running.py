@@ -1,13 +1,14 @@
 """Runs the command as a user does: a process of its own, in a folder of its own."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["run_tamiz", "tamiz_environment"]
+__all__ = ["run_tamiz", "status_of", "tamiz_environment"]
 
 _OF_THE_FIELD: Final = frozenset(
     {
@@ -55,3 +56,11 @@ def run_tamiz(
         timeout=timeout,
         check=False,
     )
+
+
+def status_of(folder: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Ask `tamiz status`, as a user does."""
+    done = run_tamiz("status", "--json", cwd=folder, env=env)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from rows import write_questions
 from running import tamiz_environment
 from waiting import wait_until
 
-__all__ = ["Started", "committed", "started"]
+__all__ = ["Started", "committed", "started", "under_way"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,3 +85,14 @@ def started(*args: str, cwd: Path, env: Mapping[str, str] | None = None, piped: 
             yield Started(process=process, stdout=outputs[0], stderr=outputs[1])
         finally:
             process.kill()
+
+
+@contextlib.contextmanager
+def under_way(folder: Path) -> Iterator[Started]:
+    """Start a run of some seconds, and give it once its first row is there; the row's question is called `0`."""
+    write_questions(folder / "q.csv", [{"id": str(n), "question": f"Number {n}?"} for n in range(30)])
+    options = ("--out", "rows.jsonl", "--concurrency", "2", "--model", "simulated:?latency=300ms")
+    with started("run", "q.csv", *options, cwd=folder) as run:
+        wait_until((folder / "rows.jsonl").exists, "the run to begin")
+        wait_until((folder / "rows.jsonl").read_text, "the first row")
+        yield run

@@ -19,30 +19,14 @@ from typing import Any, BinaryIO, Final, Protocol, Self
 import msgspec
 
 from tamiz.errors import UsageError
+from tamiz.store.lives import ResultRow
 
-__all__ = ["Output", "ResultRow", "check_output", "open_output", "parquet_schema", "pyarrow"]
+__all__ = ["Output", "check_output", "open_output", "parquet_schema", "pyarrow"]
 
 _KINDS: Final = ("jsonl", "csv", "parquet")
 _GZIP: Final = 31  # zlib's number for a gzip stream with the largest window
 _GROUP_ROWS: Final = 10_000
 _GROUP_CHARACTERS: Final = 16_000_000
-
-
-class ResultRow(msgspec.Struct, frozen=True, gc=False):
-    """What became of one row of the input."""
-
-    id: str | None
-    question: str
-    answer: str | None
-    outcome: str
-    score: float | None
-    source: str | None
-    attempts: int
-    retries: int
-    reason: str | None
-    model: str | None
-    latency_ms: float | None
-    message_id: str
 
 
 class _Writer(Protocol):

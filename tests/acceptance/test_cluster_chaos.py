@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Final, Self
 
 import pytest
@@ -26,13 +25,6 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 MODEL: Final = "simulated:?latency=60ms&overload=0.1&quota=0.02&reset=300ms&quality=0.7&seed=11"
 CONCURRENCY: Final = 16
-
-
-@pytest.fixture
-def on(broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path) -> OnCluster:
-    cluster = OnCluster(broker, mongo, prefix, database, tmp_path)
-    cluster.create_topics()
-    return cluster
 
 
 class _Parts:

@@ -11,7 +11,6 @@ from typing import Final
 import pytest
 
 from calling import Answer, Calling, free_port
-from cluster.broker import Broker
 from cluster.mongo import MongoServer
 from on_cluster import OnCluster
 from running import run_tamiz
@@ -21,13 +20,6 @@ from waiting import wait_until
 pytestmark = pytest.mark.xdist_group("cluster")
 
 MODEL: Final = "simulated:?latency=20ms&seed=7"
-
-
-@pytest.fixture
-def on(broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path) -> OnCluster:
-    cluster = OnCluster(broker, mongo, prefix, database, tmp_path)
-    cluster.create_topics()
-    return cluster
 
 
 @contextmanager

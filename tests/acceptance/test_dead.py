@@ -8,7 +8,7 @@ import pytest
 
 from fake_llm import Do, Request, answer, status
 from rows import rows_of, write_questions
-from running import run_tamiz
+from running import run_tamiz, status_of
 from serving import asked, model_url, serving
 from started import started
 from waiting import wait_until
@@ -142,7 +142,7 @@ def test_replay_all_leaves_bad_rows_alone(folder: Path) -> None:
     assert "left alone: 1 row that never was a question" in done.stderr
     again = run_tamiz("dead", "replay", "--all", "--json", cwd=folder)
     assert json.loads(again.stdout) == {"replayed": 0, "bad_rows": 1, "other_settings": 0}
-    counts = json.loads(run_tamiz("status", "--json", cwd=folder).stdout)
+    counts = status_of(folder)
     assert (counts["open"], counts["deferred"], counts["dead_letters"]) == (failed, failed, {"bad_row": 1})
 
 

@@ -11,8 +11,7 @@ from fake_llm import Do, Script, status
 from rows import write_questions
 from running import run_tamiz
 from serving import MODEL, model_url, serving
-from started import started
-from waiting import wait_until
+from started import under_way
 
 KEY = "sk-very-secret"
 
@@ -67,11 +66,7 @@ def test_a_whole_state_file_is_ok(tmp_path: Path, state: bytes) -> None:
 
 
 def test_a_state_file_in_use_is_ok_and_says_by_whom(tmp_path: Path) -> None:
-    write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Number {n}?"} for n in range(30)])
-    options = ["--out", "rows.jsonl", "--concurrency", "1", "--model", "simulated:?latency=300ms"]
-    with started("run", "q.csv", *options, cwd=tmp_path) as run:
-        wait_until((tmp_path / "rows.jsonl").exists, "the run to begin")
-        wait_until((tmp_path / "rows.jsonl").read_text, "the first row")
+    with under_way(tmp_path) as run:
         code, checks = doctor(tmp_path)
         assert (code, checks["state"]["detail"]) == (0, f"tamiz.db is whole, in use by process {run.process.pid}")
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from rows import rows_of, write_questions
-from running import run_tamiz
-from started import started
-from waiting import wait_until
+from running import run_tamiz, status_of
+from started import under_way
 
 MODEL = "simulated:?invalid=0.3&quality=0.6&seed=1"
 
@@ -49,13 +48,6 @@ def show(folder: Path, id_: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     life: dict[str, Any] = json.loads(done.stdout)
     return life
-
-
-def status(folder: Path) -> dict[str, Any]:
-    done = run_tamiz("status", "--json", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    counts: dict[str, Any] = json.loads(done.stdout)
-    return counts
 
 
 def row_where(folder: Path, **wanted: object) -> Mapping[str, Any]:
@@ -158,7 +150,7 @@ def test_show_says_where_an_open_question_is(interrupted: Path) -> None:
 
 def test_status_counts_outcomes_and_dead_letters(finished: Path) -> None:
     rows = rows_of((finished / "rows.jsonl").read_text())
-    counts = status(finished)
+    counts = status_of(finished)
     assert counts["questions"] == len(rows) == 41
     assert counts["outcomes"] == {
         outcome: sum(row["outcome"] == outcome for row in rows) for outcome in ("accepted", "exhausted", "failed")
@@ -176,7 +168,7 @@ def test_status_counts_outcomes_and_dead_letters(finished: Path) -> None:
 
 
 def test_status_tells_where_the_open_ones_are(interrupted: Path) -> None:
-    counts = status(interrupted)
+    counts = status_of(interrupted)
     assert (counts["open"], counts["log"], counts["parked"], counts["deferred"]) == (3, {"llm_requests": 1}, 1, 1)
     assert (counts["claims"], counts["model_calls"]) == (2, 1)
     text = run_tamiz("status", cwd=interrupted).stdout
@@ -187,12 +179,8 @@ def test_status_tells_where_the_open_ones_are(interrupted: Path) -> None:
 
 def test_status_and_show_work_while_a_run_is_running(tmp_path: Path) -> None:
     """They name the process that works on the file, and do not disturb it."""
-    write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Number {n}?"} for n in range(30)])
-    options = ["--out", "rows.jsonl", "--concurrency", "2", "--model", "simulated:?latency=300ms"]
-    with started("run", "q.csv", *options, cwd=tmp_path) as run:
-        wait_until((tmp_path / "rows.jsonl").exists, "the run to begin")
-        wait_until((tmp_path / "rows.jsonl").read_text, "the first row")
-        counts = status(tmp_path)
+    with under_way(tmp_path) as run:
+        counts = status_of(tmp_path)
         assert counts["process"] == run.process.pid
         assert counts["open"] + sum(counts["outcomes"].values()) == counts["questions"]
         assert counts["outcomes"]["accepted"] > 0
@@ -201,14 +189,10 @@ def test_status_and_show_work_while_a_run_is_running(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
-    write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Number {n}?"} for n in range(30)])
-    options = ["--out", "rows.jsonl", "--concurrency", "2", "--model", "simulated:?latency=200ms"]
-    with started("run", "q.csv", *options, cwd=tmp_path) as run:
-        wait_until((tmp_path / "rows.jsonl").exists, "the run to begin")
-        wait_until((tmp_path / "rows.jsonl").read_text, "the first row")
+    with under_way(tmp_path) as run:
         run.kill()
     assert (tmp_path / "tamiz.db.lock").exists()
-    counts = status(tmp_path)
+    counts = status_of(tmp_path)
     assert counts["process"] is None
     assert counts["outcomes"]["accepted"] > 0
 

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
+from calling import free_port
 from fake_llm import Do, Request, answer, status
-from serve_command import call, free_port, served
+from page_parts import assert_fits, live, row, sign_in, tile
+from serve_command import call, served
 from serving import asked, model_url, serving
 
 SAID: Final = {"What is the capital of Peru?": "Lima is the capital of Peru.", "What is H2O?": "Nobody knows."}
@@ -28,23 +30,6 @@ def service(tmp_path: Path) -> Iterator[str]:
 def says(request: Request) -> Do:
     """Answer by the first line of what is asked, in which the question is."""
     return answer(SAID.get(asked(request).partition("\n")[0], "Mostly water."))
-
-
-def live(page: Page, url: str) -> Page:
-    """Open the page and wait until it is up to date."""
-    page.goto(url)
-    expect(page.locator("#status")).to_have_text("live")
-    return page
-
-
-def tile(page: Page, name: str) -> Locator:
-    """Give the number of a tile."""
-    return page.locator(".tiles > div", has_text=name).locator("[data-f=value]")
-
-
-def row(page: Page, question: str) -> Locator:
-    """Give the row of a question."""
-    return page.locator("#rows tr", has_text=question)
 
 
 def submit(url: str, title: str, **more: Any) -> str:
@@ -337,13 +322,6 @@ def test_everybody_can_read_it(page: Page, tmp_path: Path, scheme: Any, width: i
         assert_fits(page)
 
 
-def assert_fits(page: Page) -> None:
-    """Check that nothing is wider than the window, and that axe finds nothing."""
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    found = Axe().run(page).response["violations"]
-    assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found] == []
-
-
 def test_who_signs_in_sees_what_is_theirs(page: Page, tmp_path: Path) -> None:
     """A tenant sees its own answers and nothing to change; an operator sees all; who signs out sees nothing."""
     keys = {tenant: f"{tenant}-0123456789-abcdefghijkl" for tenant in ("ann", "bob", "operator")}
@@ -378,9 +356,3 @@ def test_who_signs_in_sees_what_is_theirs(page: Page, tmp_path: Path) -> None:
         expect(row(page, "Of ann?")).to_be_visible()
         expect(row(page, "Of bob?")).to_be_visible()
         expect(page.locator("#traffic")).to_be_visible()
-
-
-def sign_in(page: Page, key: str) -> None:
-    """Fill the form."""
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()

@@ -11,8 +11,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from calling import Calling, free_port
-from cluster.broker import Broker
-from cluster.mongo import MongoServer
 from collector import collecting
 from on_cluster import OnCluster
 from started import Started, started
@@ -49,12 +47,8 @@ def _service(ports: dict[str, int], name: str) -> Calling:
 
 
 @pytest.mark.xdist_group("cluster")
-def test_a_question_s_way_through_a_cluster_can_be_followed(
-    broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path
-) -> None:
+def test_a_question_s_way_through_a_cluster_can_be_followed(on: OnCluster, tmp_path: Path) -> None:
     """One trace over three processes, below whoever asked; each hop a line of JSON; metrics that add up; no secret."""
-    on = OnCluster(broker, mongo, prefix, database, tmp_path)
-    on.create_topics()
     processes = {"front": ("traffic",), "calls": ("intake", "generate", "retry"), "rest": ("judge", "persist")}
     ports = {"front": free_port()}
     with ExitStack() as stack:
@@ -134,8 +128,10 @@ def test_the_metrics_of_a_service_are_what_its_store_says(tmp_path: Path) -> Non
         lives = []
         for number in [*range(40), *range(10)]:
             body = {"title": f"Question {number}?", "reference": f"the reference is ref{number}"}
-            told = service.post("/questions?wait=30", body).json
-            lives.append(service.get(f"/questions/{told['message_id']}").json)
+            where = f"/questions/{service.post('/questions?wait=30', body).json['message_id']}"
+            # an answer that is known at once is recorded a moment after it was given
+            wait_until(lambda: service.get(where).status == 200, "it to be recorded")  # noqa: B023 - awaited here
+            lives.append(service.get(where).json)
         page = service.get("/metrics").text
         server.process.send_signal(signal.SIGTERM)
         assert server.end(30)[0] == 0

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from cluster.broker import Broker
-from cluster.mongo import MongoServer
 from on_cluster import OnCluster
 from rows import write_questions
 from running import run_tamiz
@@ -15,12 +13,8 @@ from waiting import wait_until
 pytestmark = pytest.mark.xdist_group("cluster")
 
 
-def test_what_is_asked_is_answered(
-    broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path
-) -> None:
+def test_what_is_asked_is_answered(on: OnCluster, tmp_path: Path) -> None:
     """Each question that was emitted has an outcome of its own, and what is asked often costs one call."""
-    on = OnCluster(broker, mongo, prefix, database, tmp_path)
-    on.create_topics()
     write_questions(
         tmp_path / "q.csv", [{"id": str(n), "question": f"Question {n}?", "reference": f"Word{n}"} for n in range(20)]
     )
@@ -38,11 +32,7 @@ def test_what_is_asked_is_answered(
     assert on.calls() == len(asked)
 
 
-def test_a_cluster_without_workers_needs_to_be_told_the_model(
-    broker: Broker, mongo: MongoServer, prefix: str, database: str, tmp_path: Path
-) -> None:
-    on = OnCluster(broker, mongo, prefix, database, tmp_path)
-    on.create_topics()
+def test_a_cluster_without_workers_needs_to_be_told_the_model(on: OnCluster, tmp_path: Path) -> None:
     write_questions(tmp_path / "q.csv", [{"id": "1", "question": "Why?", "reference": "Because"}])
     done = run_tamiz("traffic", "q.csv", cwd=tmp_path, env=on.environment)
     assert done.returncode == 2

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from http_service import ANA, BEN, KEYS, OPERATOR, Running, service
-from tamiz.output import ResultRow
+from tamiz.store.lives import ResultRow
 from waiting import until
 
 CSV = "id,question,reference\n" + "".join(f"{n},What is {n}?,It is {n}\n" for n in range(20))

@@ -8,7 +8,7 @@ import pytest
 
 from chatting import HELLO, KEY, chatting, client_of, gate
 from fake_llm import Do, FakeLLM, Request, answer, completion, status
-from served import served
+from http_service import ANA, KEYS, OPERATOR, service
 
 _TOOL: Any = {
     "type": "function",
@@ -49,8 +49,8 @@ async def test_the_synchronous_client_works_too(tmp_path: Path) -> None:
                 parts = [chunk.choices[0].delta.content for chunk in stream]
             return done.choices[0].message.content, parts
 
-    async with chatting(tmp_path) as (_, _, service):
-        whole, parts = await asyncio.to_thread(ask, service.url)
+    async with chatting(tmp_path) as (_, _, running):
+        whole, parts = await asyncio.to_thread(ask, running.url)
     assert whole == "Paris."
     assert "".join(part or "" for part in parts) == "Paris."
 
@@ -186,7 +186,7 @@ async def test_a_parameter_that_the_models_server_refuses_is_named(tmp_path: Pat
 
 
 async def test_what_a_model_without_a_server_cannot_do_is_named(tmp_path: Path) -> None:
-    async with served(tmp_path, "simulated:") as service, client_of(service) as client:
+    async with service(tmp_path, model="simulated:") as running, client_of(running) as client:
         with pytest.raises(openai.BadRequestError, match="does not take tools, top_k"):
             await client.chat.completions.create(model="tamiz", messages=HELLO, tools=[_TOOL], extra_body={"top_k": 40})
         done = await client.chat.completions.create(model="simulated", messages=HELLO)
@@ -229,7 +229,7 @@ async def test_a_refusal_of_the_model_is_an_error_that_says_so(tmp_path: Path, s
 
 
 async def test_no_answer_below_the_threshold_is_released(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer("Lyon it is, perhaps"), attempts=2) as (client, _, service):
+    async with chatting(tmp_path, answer("Lyon it is, perhaps"), attempts=2) as (client, _, running):
         with pytest.raises(
             openai.UnprocessableEntityError, match=r"the best of 2 has the score 0, and 0\.3"
         ) as refused:
@@ -237,7 +237,7 @@ async def test_no_answer_below_the_threshold_is_released(tmp_path: Path) -> None
         error: Any = refused.value.body
         assert (error["code"], error["score"], error["attempts"]) == ("below_threshold", 0.0, 2)
         assert refused.value.response.headers["x-tamiz-outcome"] == "exhausted"
-        kept = await service.get(f"/questions/{error['message_id']}")
+        kept = await running.get(f"/questions/{error['message_id']}")
     assert (kept["outcome"], kept["answer"]) == ("exhausted", "Lyon it is, perhaps")
 
 
@@ -251,7 +251,7 @@ async def test_the_best_answer_is_given_where_that_is_wanted(tmp_path: Path) -> 
 
 
 async def test_models_are_listed_by_name(tmp_path: Path) -> None:
-    async with chatting(tmp_path) as (client, llm, service):
+    async with chatting(tmp_path) as (client, llm, running):
         assert [model.id async for model in client.models.list()] == ["tamiz", "fake-1"]
         assert (await client.models.retrieve("fake-1")).id == "fake-1"
         with pytest.raises(openai.NotFoundError, match="there is tamiz, fake-1"):
@@ -261,14 +261,31 @@ async def test_models_are_listed_by_name(tmp_path: Path) -> None:
         assert refused.value.code == "model_not_found"
         url = f"openai+{llm.base_url}#fake-1"
         assert (await client.chat.completions.create(model=url, messages=HELLO)).choices
-        now = (await service.get("/models"))["models"]
+        now = (await running.get("/models"))["models"]
     assert [(each["model"], each["answered"], each["errors"]) for each in now] == [(url, 1, {})]
+
+
+async def test_where_models_are_is_for_operators(tmp_path: Path) -> None:
+    """A tenant is told the name and the state of a model: neither where its server is, nor what its failure says."""
+    async with FakeLLM() as gone:
+        url = gone.base_url
+    async with service(tmp_path, model=f"openai+{url}#fake-1", keys=KEYS) as running:
+        async with client_of(running, key=ANA) as client:
+            with pytest.raises(openai.APIError, match=r"no answer within 0\.5 s"):
+                await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(wait=0.5))
+        tenant, operator = [await running.get("/models", key) for key in (ANA, OPERATOR)]
+    (told,), (whole,) = tenant["models"], operator["models"]
+    assert (told["model"], told["why"]) == ("fake-1", None)
+    assert url.partition("://")[2].partition("/")[0] not in json.dumps(tenant)
+    assert whole["model"] == f"openai+{url}#fake-1"
+    assert "no connection" in whole["why"]
+    assert (told["kind"], told["down_since"]) == (whole["kind"], whole["down_since"]) != (None, None)
 
 
 async def test_a_name_restricts_to_its_model(tmp_path: Path) -> None:
     async with FakeLLM(answer("one")) as one, FakeLLM(answer("two")) as two:
-        urls = [f"openai+{one.base_url}#m-1", f"openai+{two.base_url}#m-2"]
-        async with served(tmp_path, *urls) as service, client_of(service) as client:
+        urls = (f"openai+{one.base_url}#m-1", f"openai+{two.base_url}#m-2")
+        async with service(tmp_path, model=urls) as running, client_of(running) as client:
             told = [
                 (await client.chat.completions.create(model=model, messages=HELLO)).choices[0].message.content
                 for model in ("tamiz", "m-1", "m-2")
@@ -278,8 +295,8 @@ async def test_a_name_restricts_to_its_model(tmp_path: Path) -> None:
 
 
 async def test_the_document_has_the_call_and_other_methods_are_refused(tmp_path: Path) -> None:
-    async with served(tmp_path, "simulated:") as service, client_of(service) as client:
-        assert "post" in (await service.get("/openapi.json"))["paths"]["/v1/chat/completions"]
+    async with service(tmp_path, model="simulated:") as running, client_of(running) as client:
+        assert "post" in (await running.get("/openapi.json"))["paths"]["/v1/chat/completions"]
         allowed = []
         for call, path in ((client.get, "/chat/completions"), (client.delete, "/models"), (client.delete, "/models/x")):
             with pytest.raises(openai.APIStatusError) as refused:

@@ -10,13 +10,11 @@ import aiohttp
 import openai
 import pytest
 
-from chatting import HELLO, KEY, chatting, client_of, gate
+from chatting import HELLO, chatting, client_of, gate
 from fake_llm import Do, FakeLLM, answer, status
-from served import Served, served
+from http_service import ANA, BEN, KEYS, Running, service
 from tamiz.http.openai import front
 from waiting import until
-
-_OTHER = "tz-zyxwvutsrqponmlkjihgfedcba"
 
 
 @pytest.fixture
@@ -24,11 +22,11 @@ def alive_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "_KEEP_ALIVE", 0.05)
 
 
-async def lines_of(service: Served, body: dict[str, Any]) -> AsyncIterator[str]:
+async def lines_of(running: Running, body: dict[str, Any]) -> AsyncIterator[str]:
     """Give the lines of a stream as they come, without blank ones."""
     async with (
         aiohttp.ClientSession() as session,
-        session.post(f"{service.url}/v1/chat/completions", json={"stream": True, **body}) as response,
+        session.post(f"{running.url}/v1/chat/completions", json={"stream": True, **body}) as response,
     ):
         assert response.status == 200
         async for line in response.content:
@@ -45,10 +43,10 @@ async def read_all(client: openai.AsyncOpenAI, *, stream: bool, wait: float) -> 
         pass
 
 
-async def ended(service: Served, message_id: str) -> Any:
+async def ended(running: Running, message_id: str) -> Any:
     """Wait for a question's outcome and give what is told of it."""
     for _ in range(1500):
-        told = await service.get(f"/questions/{message_id}")
+        told = await running.get(f"/questions/{message_id}")
         if told["outcome"] is not None:
             return told
         await asyncio.sleep(0.02)
@@ -70,8 +68,11 @@ async def test_identical_requests_share_one_call(tmp_path: Path) -> None:
 
 
 async def test_other_settings_or_tenants_make_another_request(tmp_path: Path) -> None:
-    keys = {KEY: "acme", _OTHER: "bee"}
-    async with chatting(tmp_path, keys=keys) as (client, llm, service), client_of(service, key=_OTHER) as other:
+    async with (
+        chatting(tmp_path, keys=KEYS) as (_, llm, running),
+        client_of(running, key=ANA) as client,
+        client_of(running, key=BEN) as other,
+    ):
         for who, options in ((client, {}), (client, {"temperature": 0.5}), (client, {"seed": 1}), (other, {})):
             for source in ("model", "cache"):
                 given: Any = options
@@ -82,8 +83,8 @@ async def test_other_settings_or_tenants_make_another_request(tmp_path: Path) ->
 
 async def test_an_unknown_key_is_refused_in_the_clients_own_words(tmp_path: Path) -> None:
     async with (
-        chatting(tmp_path, keys={KEY: "acme"}) as (_, llm, service),
-        client_of(service, key=_OTHER) as stranger,
+        chatting(tmp_path, keys=KEYS) as (_, llm, running),
+        client_of(running, key=f"{ANA}-of-nobody") as stranger,
     ):
         with pytest.raises(openai.AuthenticationError, match="this API key is not known") as refused:
             await stranger.chat.completions.create(model="tamiz", messages=HELLO)
@@ -106,9 +107,9 @@ async def test_a_client_that_goes_away_cancels_nothing(tmp_path: Path) -> None:
 
 async def test_nobody_is_waited_for_who_has_gone(tmp_path: Path) -> None:
     """The handler ends with its client; the question stays."""
-    async with chatting(tmp_path, Do(hang=True)) as (client, llm, service):
+    async with chatting(tmp_path, Do(hang=True)) as (client, llm, running):
         asking = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
-        queue = service.embedded.queue
+        queue = running.embedded.queue
         await until(lambda: llm.requests and queue.waited_for(), "the question to be asked")
         asking.cancel()
         await until(lambda: not queue.waited_for(), "its handler to end")
@@ -117,16 +118,16 @@ async def test_nobody_is_waited_for_who_has_gone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("alive_often")
 async def test_nobody_is_waited_for_who_has_stopped_reading(tmp_path: Path) -> None:
-    async with chatting(tmp_path, Do(hang=True)) as (_, _, service):
-        async for line in lines_of(service, {"model": "tamiz", "messages": HELLO}):
+    async with chatting(tmp_path, Do(hang=True)) as (_, _, running):
+        async for line in lines_of(running, {"model": "tamiz", "messages": HELLO}):
             assert line == ": keep-alive"
             break
-        await until(lambda: not service.embedded.queue.waited_for(), "its handler to end")
-        assert len(service.embedded.queue) == 1
+        await until(lambda: not running.embedded.queue.waited_for(), "its handler to end")
+        assert len(running.embedded.queue) == 1
 
 
 async def test_patience_has_an_end_and_the_question_goes_on(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=1.0)) as (client, llm, service):
+    async with chatting(tmp_path, answer(delay=1.0)) as (client, llm, running):
         with pytest.raises(openai.InternalServerError, match=r"no answer within 0\.2 s") as late:
             await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(wait=0.2))
         error: Any = late.value.body
@@ -134,14 +135,14 @@ async def test_patience_has_an_end_and_the_question_goes_on(tmp_path: Path) -> N
         assert late.value.response.headers["retry-after"]
         again = await client.chat.completions.with_raw_response.create(model="tamiz", messages=HELLO)
         assert again.headers["x-tamiz-source"] == "coalesced"
-        assert (await ended(service, error["message_id"]))["answer"] == "Paris."
+        assert (await ended(running, error["message_id"]))["answer"] == "Paris."
     assert len(llm.requests) == 1
 
 
 @pytest.mark.usefixtures("alive_often")
 async def test_a_stream_is_kept_alive_and_says_how_it_ended(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=0.5)) as (_, _, service):
-        lines = [line async for line in lines_of(service, {"model": "tamiz", "messages": HELLO})]
+    async with chatting(tmp_path, answer(delay=0.5)) as (_, _, running):
+        lines = [line async for line in lines_of(running, {"model": "tamiz", "messages": HELLO})]
         *_, last, done = lines
     assert lines[:3] == [": keep-alive"] * 3
     assert '"outcome":"accepted"' in last
@@ -177,16 +178,16 @@ async def test_an_outage_is_told_in_time_and_the_question_kept(tmp_path: Path, *
     """Nobody is there: the endpoint is paused, and when it is back the question is answered."""
     async with FakeLLM() as gone:
         url = gone.base_url
-    async with served(tmp_path, f"openai+{url}#fake-1") as service, client_of(service) as client:
+    async with service(tmp_path, model=f"openai+{url}#fake-1") as running, client_of(running) as client:
         with pytest.raises(openai.APIError, match=r"no answer within 0\.5 s; the question is kept") as late:
             await read_all(client, stream=stream, wait=0.5)
         error: Any = late.value.body
-        now = (await service.get("/models"))["models"][0]
+        now = (await running.get("/models"))["models"][0]
         assert (now["kind"], now["errors"]) == ("overload", {"overload": now["errors"]["overload"]})
         assert "no connection" in now["why"]
         assert now["paused_until"] > now["down_since"]
         async with FakeLLM(port=int(url.rpartition(":")[2].partition("/")[0])) as back:
-            outcome = await ended(service, error["message_id"])
+            outcome = await ended(running, error["message_id"])
             assert len(back.requests) == 1
     assert (outcome["outcome"], outcome["answer"]) == ("accepted", "Paris.")
 
@@ -202,30 +203,30 @@ async def test_a_server_that_keeps_failing_is_a_503(tmp_path: Path) -> None:
 
 
 async def test_a_full_queue_is_a_429(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=0.8), queue=1) as (client, llm, service):
+    async with chatting(tmp_path, answer(delay=0.8), queue=1) as (client, llm, running):
         first = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
         await until(lambda: llm.requests, "the first to be asked")
         with pytest.raises(openai.RateLimitError, match="1 questions are open") as refused:
             await client.chat.completions.create(model="tamiz", messages=[*HELLO, *HELLO])
         assert int(refused.value.response.headers["retry-after"]) >= 1
         assert (await first).choices
-        assert service.embedded.queue.refused == 1
+        assert running.embedded.queue.refused == 1
 
 
 async def test_who_waits_when_the_service_stops_is_told(tmp_path: Path) -> None:
     """The question is kept, and the next process answers it."""
     async with FakeLLM(answer(delay=30)) as llm:
         url = f"openai+{llm.base_url}#fake-1"
-        async with served(tmp_path, url) as service, client_of(service) as client:
+        async with service(tmp_path, model=url) as running, client_of(running) as client:
             waiting = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
             await until(lambda: llm.requests, "the question to be asked")
-            service.embedded.stop(grace=False)
+            running.embedded.stop(grace=False)
             with pytest.raises(openai.InternalServerError, match="the service is stopping; the question is") as told:
                 await waiting
             assert told.value.status_code == 503
             with pytest.raises(openai.InternalServerError, match="stopping"):
                 await client.chat.completions.create(model="tamiz", messages=[*HELLO, *HELLO])
         llm.script = answer()
-        async with served(tmp_path, url) as service:
-            outcome = await ended(service, told.value.response.headers["x-tamiz-message-id"])
+        async with service(tmp_path, model=url) as running:
+            outcome = await ended(running, told.value.response.headers["x-tamiz-message-id"])
     assert outcome["answer"] == "Paris."

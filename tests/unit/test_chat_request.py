@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from tamiz.http.openai.names import Names
 from tamiz.http.openai.request import DEEPEST, Gate, Request, read
 from tamiz.http.problems import Problem
-from tamiz.settings import Settings
 
-_NAMES = Names(Settings(model=("openai:gpt-4o-mini", "simulated:?quality=0.5")))
+_NAMES = Names(("openai:gpt-4o-mini", "simulated:?quality=0.5"))
 _SAID: Any = [{"role": "user", "content": "Why?"}]
 
 
@@ -139,7 +138,7 @@ def test_any_body_is_taken_or_refused(body: dict[str, Any], sane: bool) -> None:
 
 def test_names_are_those_of_the_servers() -> None:
     urls = ("openai+https://h/v1#org/m-1", "ollama:llama3.2:1b", "local:smollm2-135m", "simulated:?latency=1s")
-    names = Names(Settings(model=urls, escalate=("openai:gpt-4o", "openai+https://h/v1#org/m-1")))
+    names = Names((*urls, "openai:gpt-4o", "openai+https://h/v1#org/m-1"))
     assert names.listed == ("tamiz", "org/m-1", "llama3.2:1b", "smollm2-135m", "simulated", "gpt-4o")
     assert names.only("tamiz") is None
     for url, name in zip((*urls, "openai:gpt-4o"), names.listed[1:], strict=True):
@@ -147,14 +146,14 @@ def test_names_are_those_of_the_servers() -> None:
 
 
 def test_a_name_that_all_share_is_all_of_them() -> None:
-    names = Names(Settings(model=("openai+http://a/v1#m", "openai+http://b/v1#m")))
+    names = Names(("openai+http://a/v1#m", "openai+http://b/v1#m"))
     assert names.only("m") is None
     assert names.listed == ("tamiz", "m")
 
 
 def test_a_name_that_some_share_is_refused_and_their_addresses_listed() -> None:
     urls = ("openai+http://a/v1#m", "openai+http://b/v1#m", "openai:other")
-    names = Names(Settings(model=urls))
+    names = Names(urls)
     with pytest.raises(Problem, match="there is no model 'm'"):
         names.only("m")
     assert set(names.listed) == {"tamiz", "other", *urls[:2]}

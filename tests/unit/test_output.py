@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tamiz import output
 from tamiz.errors import UsageError
-from tamiz.output import ResultRow, open_output
+from tamiz.output import open_output
+from tamiz.store.lives import ResultRow
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.text('",\r\n é', max_size=9)
 NUMBER = st.none() | st.floats(allow_nan=False, allow_infinity=False)

@@ -1,13 +1,12 @@
 """`tamiz export`."""
 
 import click
-import msgspec
 
 from tamiz.cli.places import place_of, place_options
 from tamiz.cli.shared import debug_option
 from tamiz.errors import UsageError
 from tamiz.messages import Outcome
-from tamiz.output import ResultRow, open_output
+from tamiz.output import open_output
 from tamiz.store.lives import Wanted
 from tamiz.units import plural
 
@@ -47,7 +46,7 @@ def export(  # noqa: PLR0917 - click passes flags by name
     count = 0
     with place.reader() as reader, open_output(out, not_these=not_these) as output:
         for page in reader.finished(Wanted(outcomes=outcomes, min_score=min_score)):
-            output.write([ResultRow(*msgspec.structs.astuple(row)) for row in page])
+            output.write(page)
             count += len(page)
     where = f" in {out}" if out not in {None, "-"} else ""
     click.echo(f"{plural(count, 'row')} ({', '.join(outcomes)}){where}", err=True)

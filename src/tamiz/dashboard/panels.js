@@ -61,7 +61,8 @@ export function now(snapshot) {
     const limit = known.reduce((total, each) => total + each.limit, 0);
     const open = beat.whole ? Math.max(questions - ended, 0) : gauges.open;
     const more = gauges.refused ? ` · ${count(gauges.refused)} turned away` : gauges.limit ? ` · room for ${count(gauges.limit)}` : '';
-    shown.push(['Calls in flight', count(calls), `of ${count(limit)} at once`]);
+    if (known.length) shown.push(['Calls in flight', count(calls), `of ${count(limit)} at once`]);
+    else if (gauges.lag) shown.push(['Calls under way', count(sum(gauges.lag.generate)), 'in flight, or wait for a worker']);
     shown.push(['Open questions', count(open), `of ${count(questions)}${more}`, gauges.limit && gauges.open >= gauges.limit ? 'bad' : '']);
     shown.push(['Dead letters', count(failed), failed ? 'see below' : 'none', failed ? 'warn' : '']);
   } else {
@@ -94,10 +95,11 @@ export function models(endpoints, at) {
       const paused = each.since != null;
       node.dataset.state = paused ? 'bad' : 'good';
       const until = each.opens_at == null ? '' : each.opens_at <= at ? ', tried again now' : ` until ${clock(each.opens_at)}, in ${duration((each.opens_at - at) * 1000)}`;
-      field(node, 'state', paused ? `paused${until}` : each.in_flight == null ? 'known to others' : 'answers');
+      field(node, 'state', paused ? `paused${until}` : each.in_flight == null ? 'not paused' : 'answers');
       const load = each.in_flight == null ? '' : `${count(each.in_flight)} of ${count(each.limit)} in flight`;
       const why = paused ? [each.kind ?? 'rate limit', each.reason].filter(Boolean).join(': ') : '';
       field(node, 'more', [load, why].filter(Boolean).join(' · '));
+      node.querySelector('.meter').hidden = each.in_flight == null;
       node.querySelector('i').style.width = each.limit ? `${Math.min(100, (100 * each.in_flight) / each.limit)}%` : '0';
     });
 }

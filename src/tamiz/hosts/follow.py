@@ -22,7 +22,7 @@ from tamiz.hosts.shape import Shape, differing
 from tamiz.hosts.signals import signals
 from tamiz.hosts.spool import Spool
 from tamiz.hosts.staff import SHAPE, cluster_of
-from tamiz.output import Output, ResultRow
+from tamiz.output import Output
 from tamiz.poison import fitting
 from tamiz.settings import Settings
 from tamiz.store.mongo import MongoStore
@@ -241,7 +241,7 @@ class _Following:
             ready = await self._store.results.finished(ids[0], ids[-1])
             for message_id in ids:
                 if message_id in ready:
-                    self.totals.add(ResultRow(*msgspec.structs.astuple(ready[message_id])))
+                    self.totals.add(ready[message_id])
             self._spool.drop(len(ids))
 
     async def _progressed(self) -> bool:
@@ -264,7 +264,7 @@ class _Following:
         for message_id in ids:
             if message_id not in ready:
                 break
-            rows.append(ResultRow(*msgspec.structs.astuple(ready[message_id])))
+            rows.append(ready[message_id])
         # in order of the input few are ready beyond the first that is not, so look a little way, then further
         self._ahead = min(2 * self._ahead, _AT_ONCE) if len(rows) == len(ids) else _LOOK_AHEAD if rows else 1
         if not rows:

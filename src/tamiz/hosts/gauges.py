@@ -1,7 +1,7 @@
 """What is to be read off a service at a moment: queues, models, dead letters."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
@@ -12,10 +12,11 @@ from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
 from tamiz.hosts.service import EmbeddedService
+from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet
 from tamiz.store.lives import Waiting
 
-__all__ = ["EmbeddedGauges", "EndpointGauge", "Gauges", "Gauging", "gauges_of"]
+__all__ = ["EmbeddedGauges", "EndpointGauge", "Gauges", "Gauging", "gauge_of"]
 
 _EVERY: Final = 2.0
 """Seconds between two looks into the store."""
@@ -65,8 +66,11 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
 class Gauging(Protocol):
     """Reads the gauges, wherever they are."""
 
-    async def __call__(self) -> Gauges:
-        """Give what they show now; it is asked once a second while somebody looks."""
+    async def __call__(self, tenant: str | None) -> Gauges:
+        """Give what they show now; it is asked once a second while somebody looks.
+
+        Whose pulse is looked at, a tenant's or everybody's (`None`), it is up to date then.
+        """
         ...
 
 
@@ -88,7 +92,7 @@ class EmbeddedGauges:
         self._waiting = Waiting()
         self._trouble: str | None = None
 
-    async def __call__(self) -> Gauges:
+    async def __call__(self, tenant: str | None) -> Gauges:  # noqa: ARG002 - pulses are told of all that happens here
         """See `Gauging`."""
         if self._clock.monotonic() - self._looked_at >= _EVERY:
             self._looked_at = self._clock.monotonic()
@@ -106,7 +110,7 @@ class EmbeddedGauges:
             deferred=waiting.deferred,
             next_due=waiting.next_due,
             dead_letters=waiting.dead_letters,
-            endpoints=gauges_of(self._fleet),
+            endpoints=[_gauge(endpoint) for endpoint in self._fleet.endpoints],
             cache=None if service.flow.cache is None else service.flow.cache.stats(),
             trouble=self._trouble,
         )
@@ -116,24 +120,13 @@ class EmbeddedGauges:
             return reader.waiting()
 
 
-def gauges_of(fleet: Fleet, shared: Iterable[EndpointState] = ()) -> list[EndpointGauge]:
-    """Give the endpoints of this process, and those that only other processes of the cluster know to be down."""
-    here = [_gauge(each.name, each.shown, each.in_flight, each.limit) for each in fleet.endpoints]
-    names = {each.name for each in here}
-    return [*here, *(_gauge(state.name, state) for state in shared if state.name not in names)]
+def _gauge(endpoint: Endpoint) -> EndpointGauge:
+    down = gauge_of(endpoint.name, endpoint.shown)
+    return msgspec.structs.replace(down, in_flight=endpoint.in_flight, limit=endpoint.limit)
 
 
-def _gauge(
-    name: str, state: EndpointState | None, in_flight: int | None = None, limit: int | None = None
-) -> EndpointGauge:
+def gauge_of(name: str, state: EndpointState | None) -> EndpointGauge:
+    """Give an endpoint by what is known of its outages: `None`, that there is none."""
     if state is None:
-        return EndpointGauge(name=name, in_flight=in_flight, limit=limit)
-    return EndpointGauge(
-        name=name,
-        in_flight=in_flight,
-        limit=limit,
-        since=state.since,
-        opens_at=state.opens_at,
-        kind=state.kind,
-        reason=state.reason,
-    )
+        return EndpointGauge(name=name)
+    return EndpointGauge(name=name, since=state.since, opens_at=state.opens_at, kind=state.kind, reason=state.reason)

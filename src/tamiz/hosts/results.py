@@ -8,19 +8,18 @@ import msgspec
 
 from tamiz.hosts.spool import Spool
 from tamiz.messages import Outcome, Source, Terminal
-from tamiz.output import Output, ResultRow
+from tamiz.output import Output
 from tamiz.statefile import StateFile
+from tamiz.store.lives import ResultRow
 
 __all__ = ["Results", "Totals"]
 
 _AT_ONCE: Final = 512
 
 _SELECT: Final = (
-    "SELECT message_id, question_id, title, answer, outcome, score, source, attempts, retries, reason, model, "
-    "latency_ms FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
+    "SELECT question_id, title, answer, outcome, score, source, attempts, retries, reason, model, latency_ms, "
+    "message_id FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
 )
-
-
 _ATTEMPTS: Final = (
     "SELECT message_id, result, count(*) FROM attempts WHERE message_id BETWEEN ? AND ? GROUP BY message_id, result"
 )
@@ -135,7 +134,7 @@ class Results:
 
     def _ready(self, ids: Sequence[str]) -> dict[str, ResultRow]:
         # ids of one run sort by position, so this is a short scan
-        return {row[0]: _row(*row) for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
+        return {row[-1]: ResultRow(*row) for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
 
     def _count(self, rows: Sequence[ResultRow]) -> None:
         if not rows:
@@ -146,33 +145,3 @@ class Results:
         for message_id, result, count in self._state.execute(_ATTEMPTS, (rows[0].message_id, rows[-1].message_id)):
             if message_id in ours:
                 self.totals.tried({result: count})
-
-
-def _row(  # noqa: PLR0917 - the columns of the query
-    message_id: str,
-    question_id: str | None,
-    title: str,
-    answer: str | None,
-    outcome: str,
-    score: float | None,
-    source: str | None,
-    attempts: int,
-    retries: int,
-    reason: str | None,
-    model: str | None,
-    latency_ms: float | None,
-) -> ResultRow:
-    return ResultRow(
-        id=question_id,
-        question=title,
-        answer=answer,
-        outcome=outcome,
-        score=score,
-        source=source,
-        attempts=attempts,
-        retries=retries,
-        reason=reason,
-        model=model,
-        latency_ms=latency_ms,
-        message_id=message_id,
-    )

@@ -55,13 +55,16 @@ class Access:
             if (caller := state.get("caller")) is not None:
                 fields["tenant"] = caller.tenant
             for name in ("trace_id", "message_id"):
-                if name in state:
+                if state.get(name) is not None:
                     fields[name] = state[name]
             _log.log(level, "request", extra={"fields": fields})
 
 
 def trace_for(message_id: str, spans: RequestSpans | None) -> tuple[str, str | None]:
-    """Give the trace of a submission, and the `traceparent` that it takes along: the current request's, if any."""
+    """Give the trace of a submission, and the `traceparent` that it takes along: the current request's, if any.
+
+    The request is told with the ids of the submission; one that brings several, with what they have in common.
+    """
     own, scope = trace_of(message_id), REQUEST.get()
     if scope is None:
         return own, None
@@ -71,7 +74,9 @@ def trace_for(message_id: str, spans: RequestSpans | None) -> tuple[str, str | N
         header = _header(scope)
         span = state[_SPAN] = parse(header) if spans is None else spans.entered(header, own)
     trace_id = own if span is None else span.trace_id
-    state["message_id"], state["trace_id"] = message_id, trace_id
+    alone = "message_id" not in state
+    state["message_id"] = message_id if alone else None
+    state["trace_id"] = trace_id if alone or span is not None else None
     return trace_id, None if span is None else str(span)
 
 

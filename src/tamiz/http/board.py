@@ -123,6 +123,7 @@ class Board:
     async def snapshot(self, caller: Caller) -> Snapshot:
         """Make one."""
         pulse = await self._pulse(caller)
+        gauges = await self._gauges(caller.sees)
         all_of_it = caller.operator
         return Snapshot(
             at=self._clock.time(),
@@ -132,7 +133,7 @@ class Board:
             can=self._able if all_of_it else [],
             policy=self._policy(),
             beat=pulse.beat(),
-            gauges=await self._gauges() if all_of_it else None,
+            gauges=gauges if all_of_it else None,
             runs=self._runs.told()[:_RUNS] if all_of_it and self._runs is not None else [],
         )
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tamiz.bus.address import KafkaAddress
 from tamiz.bus.kafka import KafkaBus
@@ -13,6 +13,7 @@ from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import TamizError
 from tamiz.hosts.cluster_gauges import ClusterGauges
+from tamiz.hosts.looked import Looked
 from tamiz.hosts.pulse import Pulses
 from tamiz.hosts.remote import RemoteDesk
 from tamiz.http.board import Board
@@ -35,12 +36,8 @@ from tamiz.telemetry.telling import Telling
 
 __all__ = ["Cluster"]
 
-T = TypeVar("T")
-
 _PATIENCE: Final = 2.0
 """Seconds that a request waits for a store that does not answer."""
-_FRESH: Final = 1.0
-"""Seconds for which what a look showed is told again."""
 
 
 class Cluster:
@@ -86,6 +83,7 @@ class Cluster:
             settings=settings,
             clock=clock,
             shape=lambda: self.desk.shape,
+            models=self._models,
             reader=self._reading,
             ready=self._ready,
             metrics=metrics,
@@ -106,10 +104,9 @@ class Cluster:
                 self._pulses,
                 self.desk.queue,
                 reader=self._reading,
-                figures=lambda: self.context.counted(None),
+                figures=self.context.counted,
                 lag=self.lag,
-                fleet=fleet,
-                cache=cache,
+                models=self._models,
                 clock=clock,
             ),
             self._reading,
@@ -150,6 +147,11 @@ class Cluster:
     async def _replay(self, message_ids: Sequence[str]) -> Replayed:
         return await replay(self.store, message_ids, self._clock.time())
 
+    def _models(self) -> list[str]:
+        """Give the models that the cluster's workers call. Raises `StateError` where nobody knows them yet."""
+        told = self.desk.shape.settings
+        return [*dict.fromkeys(f"{told['model']} {told['escalate']}".split())]
+
     async def _endpoints(self) -> list[EndpointState]:
         return await self.store.endpoints.states()
 
@@ -182,28 +184,6 @@ class Cluster:
 
     async def _look_at_lag(self) -> dict[str, dict[str, int]]:
         return await asyncio.to_thread(self._topics.lag, READ_BY)
-
-
-class Looked(Generic[T]):
-    """Looks at something for whoever asks, once for all who ask within a moment.
-
-    It waits no longer than `within` seconds, and goes on with the same look where that is asked again.
-    """
-
-    def __init__(self, look: Callable[[], Awaitable[T]], clock: Clock, *, within: float = 2.0) -> None:
-        self._look = look
-        self._clock = clock
-        self._within = within
-        self._task: asyncio.Future[T] | None = None
-        self._at = 0.0
-
-    async def __call__(self) -> T:
-        """Give what there is to see. Raises `TimeoutError` where it takes too long, and what looking raises."""
-        if self._task is None or (self._task.done() and self._clock.monotonic() > self._at + _FRESH):
-            self._task = asyncio.ensure_future(self._look())
-            self._at = self._clock.monotonic()
-        async with asyncio.timeout(self._within):
-            return await asyncio.shield(self._task)
 
 
 async def _told(looked: Looked[str | None]) -> str | None:

@@ -40,6 +40,11 @@ class Context(msgspec.Struct, kw_only=True):
     clock: Clock
     shape: Callable[[], Shape]
     """The settings under which questions are let in."""
+    models: Callable[[], Sequence[str]]
+    """The models that questions are asked of, as `--model` and `--escalate` have them.
+
+    Like `shape`, it raises `StateError` where a cluster has not told yet.
+    """
     reader: Callable[[], AbstractContextManager[Reader]]
     """Opens the store for reading; it blocks, so it is for a thread."""
     ready: Callable[[], Awaitable[dict[str, str | None]]]
@@ -96,15 +101,17 @@ def asked_by(
     question_id: str | None = None,
     terms: Terms | None = None,
     identity: tuple[str | float | None, ...] = (),
+    message_id: str | None = None,
 ) -> QuestionAsked:
-    """Make a submission of a question; `identity` is what makes it another question beside its text and its terms.
+    """Make a submission of a question, which carries on the trace of the request that brings it.
 
-    Ids of one shape sort by time.
+    `identity` is what makes it another question beside its text and its terms. Ids that are not given sort by time,
+    within one shape.
     """
     now = context.clock.time()
     shape = context.shape()
     terms = None if terms == NO_TERMS else terms
-    message_id = f"{shape.digest}{int((now - _SINCE) * 1000):010x}{token_hex(5)}"
+    message_id = message_id or f"{shape.digest}{int((now - _SINCE) * 1000):010x}{token_hex(5)}"
     trace_id, traceparent = trace_for(message_id, context.spans)
     return QuestionAsked(
         message_id=message_id,

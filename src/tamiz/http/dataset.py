@@ -10,7 +10,7 @@ import msgspec
 from tamiz.datasets import BadRow, Row
 from tamiz.errors import TamizError
 from tamiz.hosts.desk import Busy, Desk
-from tamiz.http.context import Context, key_of
+from tamiz.http.context import Context, asked_by
 from tamiz.http.problems import as_problem
 from tamiz.messages import QuestionAsked, Terms
 
@@ -66,7 +66,7 @@ class TakingIn:
         self._context = context
         self._desk = desk
         self._prefix = f"{context.shape().digest}{dataset}"
-        self._terms = Terms(tenant=tenant) if tenant else None
+        self._terms = Terms(tenant=tenant)
         self._ended = Ended(dataset=dataset)
 
     async def all(self, rows: Iterator[Row | BadRow]) -> AsyncIterator[list[Taken | Unread | Ended]]:
@@ -96,7 +96,15 @@ class TakingIn:
                 continue
             told.append(Taken(line=row.line, id=row.id, message_id=message_id, known=message_id in known))
             if message_id not in known:
-                new[message_id] = self._asked(row, message_id)
+                new[message_id] = asked_by(
+                    self._context,
+                    message_id=message_id,
+                    title=row.title,
+                    content=row.content,
+                    reference=row.reference,
+                    question_id=row.id,
+                    terms=self._terms,
+                )
         results = await asyncio.gather(*(_submit(self._desk, asked) for asked in new.values()), return_exceptions=True)
         failed = {message_id: error for message_id, error in zip(new, results, strict=True) if error is not None}
         told = [each for each in told if isinstance(each, Unread) or each.message_id not in failed]
@@ -105,20 +113,6 @@ class TakingIn:
         self._ended.questions += len(new) - len(failed)
         self._ended.known += len(told) - bad - (len(new) - len(failed))
         return told, next(iter(failed.values()), None)
-
-    def _asked(self, row: Row, message_id: str) -> QuestionAsked:
-        shape = self._context.shape()
-        return QuestionAsked(
-            message_id=message_id,
-            trace_id=message_id,
-            question_id=row.id,
-            title=row.title,
-            content=row.content,
-            best_answer=row.reference,
-            cache_key=key_of(shape, row.title, row.content, row.reference, self._terms),
-            created_at=self._context.clock.time(),
-            terms=self._terms,
-        )
 
 
 async def _submit(desk: Desk, asked: QuestionAsked) -> None:

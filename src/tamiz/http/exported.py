@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from tamiz.output import ResultRow, parquet_schema, pyarrow
+from tamiz.output import parquet_schema, pyarrow
+from tamiz.store.lives import ResultRow
 
 __all__ = ["EXPORTS", "Export"]
 

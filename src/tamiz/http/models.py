@@ -1,13 +1,15 @@
 """The llm service: which models there are, and how their endpoints fare."""
 
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
-from litestar import Controller, get
+from litestar import Controller, Request, get
 from litestar.openapi.datastructures import ResponseSpec
 
+from tamiz.http.callers import caller_of
 from tamiz.http.context import Context
-from tamiz.http.openai.names import Names
+from tamiz.http.openai.names import Names, short
 from tamiz.http.problems import Problem
 from tamiz.models.endpoint import Endpoint
 
@@ -49,7 +51,7 @@ class EndpointNow(msgspec.Struct, kw_only=True):
     """How an endpoint fares, as this process sees it; times are seconds since the epoch."""
 
     model: str
-    """As `--model` has it."""
+    """As `--model` has it; to tenants its name alone, without the address of its server."""
     in_flight: int
     limit: int
     """How many calls its server is thought to take at once."""
@@ -58,6 +60,7 @@ class EndpointNow(msgspec.Struct, kw_only=True):
     kind: str | None = None
     """Of the failure that paused it; none where a rate limit is used up."""
     why: str | None = None
+    """What the failure said, which may name the server; for operators."""
     answered: int
     """Calls that were answered since this process began."""
     errors: dict[str, int]
@@ -79,7 +82,7 @@ class Models(Controller):
     async def names(self, context: Context) -> ModelList:
         """List them: `tamiz` is all models in their order, with failover and escalation."""
         now = int(context.clock.time())
-        return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.settings).listed])
+        return ModelList(data=[ModelCard(id=name, created=now) for name in Names(context.models()).listed])
 
     @get(
         "/v1/models/{model_id:path}",
@@ -89,27 +92,31 @@ class Models(Controller):
     async def name(self, model_id: str, context: Context) -> ModelCard:
         """Give one of them; 404, which lists them, where there is no such model."""
         found = model_id.removeprefix("/")
-        Names(context.settings).only(found)
+        Names(context.models()).only(found)
         return ModelCard(id=found, created=int(context.clock.time()))
 
     @get("/models", summary="How the endpoints of models fare")
-    async def endpoints(self, context: Context) -> EndpointsNow:
-        """Tell of each endpoint its calls in flight, its limit, until when and why it is paused, and its errors."""
+    async def endpoints(self, request: Request[Any, Any, Any], context: Context) -> EndpointsNow:
+        """Tell of each endpoint its calls in flight, its limit, until when and why it is paused, and its errors.
+
+        Where its server is, operators alone get to know.
+        """
         if context.fleet is None:
             raise Problem(HTTPStatus.NOT_FOUND, "this process calls no models")
-        return EndpointsNow(models=[_now(endpoint) for endpoint in context.fleet.endpoints])
+        operator = caller_of(request).operator
+        return EndpointsNow(models=[_now(endpoint, whole=operator) for endpoint in context.fleet.endpoints])
 
 
-def _now(endpoint: Endpoint) -> EndpointNow:
+def _now(endpoint: Endpoint, *, whole: bool) -> EndpointNow:
     shown = endpoint.shown
     return EndpointNow(
-        model=endpoint.name,
+        model=endpoint.name if whole else short(endpoint.name),
         in_flight=endpoint.in_flight,
         limit=endpoint.limit,
         down_since=None if shown is None else shown.since,
         paused_until=None if shown is None else shown.opens_at,
         kind=None if shown is None or shown.kind is None else str(shown.kind),
-        why=None if shown is None else shown.reason,
+        why=shown.reason if shown is not None and whole else None,
         answered=endpoint.counts.answered,
         errors={str(kind): count for kind, count in endpoint.counts.failed.items()},
     )

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from tamiz.clock import Clock
-from tamiz.errors import TamizError, UsageError
+from tamiz.errors import BusError, StateError, TamizError, UsageError
 from tamiz.hosts.desk import Busy, Stopping
 from tamiz.traffic.emitter import Send
 from tamiz.traffic.log import COLLECTED, EventLog, new_run
@@ -131,13 +131,14 @@ class Runs:
 def ask_within(ask: Callable[[Question], Awaitable[str | None]]) -> Send:
     """Make what sends a run's questions of a call that gives an outcome, `None` where it takes long.
 
-    A question that the service turns away is `refused`: that is what a load test wants to know, and no end of the run.
+    A question that the service turns away, or cannot take in while a cluster does not answer, is `refused`: that is
+    what a load test wants to know, and no end of the run.
     """
 
     async def send(question: Question) -> str:
         try:
             return await ask(question) or "open"
-        except Busy:
+        except (Busy, StateError, BusError):
             return "refused"
         except Stopping:
             return "stopping"

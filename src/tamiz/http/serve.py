@@ -143,6 +143,7 @@ def context_of(
         settings=settings,
         clock=clock,
         shape=lambda: shape,
+        models=lambda: (*settings.model, *settings.escalate),
         reader=reader,
         ready=ready,
         metrics=metrics,

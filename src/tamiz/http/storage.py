@@ -21,8 +21,7 @@ from tamiz.http.problems import Problem
 from tamiz.http.spooled import Spooled
 from tamiz.identity import digest
 from tamiz.messages import Outcome
-from tamiz.output import ResultRow
-from tamiz.store.lives import Answered, Page, Replayed, Wanted
+from tamiz.store.lives import Answered, Page, Replayed, ResultRow, Wanted
 
 __all__ = ["Storage"]
 

@@ -128,6 +128,7 @@ def _asking(context: Context, caller: Caller) -> Callable[[Question], Awaitable[
     desk = context.desk
     if desk is None:
         raise Problem(HTTPStatus.NOT_FOUND, "this service takes no questions")
+    context.shape()  # without it none could be asked
 
     async def ask(question: Question) -> str | None:
         asked = asked_by(

@@ -53,16 +53,7 @@ def question_of(event: Message) -> QuestionFields:
 def tried_of(event: LlmRequest | LlmResponse | LlmError) -> TriedFields:
     """Give the question that a message carries, with its counters unchanged."""
     return {
-        "message_id": event.message_id,
-        "trace_id": event.trace_id,
-        "question_id": event.question_id,
-        "title": event.title,
-        "content": event.content,
-        "best_answer": event.best_answer,
-        "cache_key": event.cache_key,
-        "created_at": event.created_at,
-        "terms": event.terms,
-        "traceparent": event.traceparent,
+        **question_of(event),
         "attempt": event.attempt,
         "retry": event.retry,
         "deferrals": event.deferrals,

@@ -13,12 +13,12 @@ __all__ = [
     "Answered",
     "Dead",
     "Ended",
-    "Finished",
     "Life",
     "Match",
     "Page",
     "Place",
     "Replayed",
+    "ResultRow",
     "Status",
     "Tried",
     "Waiting",
@@ -131,8 +131,8 @@ class Dead(msgspec.Struct, frozen=True, kw_only=True):
     message_id: str
 
 
-class Finished(msgspec.Struct, frozen=True, gc=False):
-    """A question with its outcome: the columns of a result row, in their order."""
+class ResultRow(msgspec.Struct, frozen=True, gc=False):
+    """What became of a question: the columns of a row of results, in their order."""
 
     id: str | None
     question: str

@@ -44,7 +44,6 @@ class Chat:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._names = Names(context.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -59,7 +58,7 @@ class Chat:
         desk = self._context.desk
         if desk is None:
             raise Problem(HTTPStatus.NOT_FOUND, "this service takes no questions")
-        request = read(await _body(receive), self._names)
+        request = read(await _body(receive), Names(self._context.models()))
         gate = request.gate
         asked = asked_by(
             self._context,

@@ -1,10 +1,10 @@
 """What models are called in requests."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
 from tamiz.http.problems import Problem
-from tamiz.settings import Settings
 
 __all__ = ["ALL", "Names", "short"]
 
@@ -16,12 +16,13 @@ class Names:
     """The models that requests may name.
 
     `tamiz` is all of them in their order. A model's own name restricts to it: what `--model` says of it, whole or
-    behind the scheme or the `#`. A name that several models of the settings share is that of all of them where there
-    are no others, and otherwise of none.
+    behind the scheme or the `#`. A name that several models share is that of all of them where there are no others,
+    and otherwise of none.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        urls = tuple(dict.fromkeys((*settings.model, *settings.escalate)))
+    def __init__(self, models: Iterable[str]) -> None:
+        """Take the models as `--model` and `--escalate` have them."""
+        urls = tuple(dict.fromkeys(models))
         shared: dict[str, list[str]] = {}
         for url in urls:
             shared.setdefault(short(url), []).append(url)

@@ -17,11 +17,11 @@ from tamiz.store.lives import (
     Answered,
     Dead,
     Ended,
-    Finished,
     Life,
     Match,
     Page,
     Place,
+    ResultRow,
     Status,
     Tried,
     Waiting,
@@ -182,7 +182,7 @@ class MongoReader:
             after = {"$or": [{"kind": {"$gt": last["kind"]}}, {"kind": last["kind"], "_id": {"$gt": last["_id"]}}]}
             limit = None if limit is None else limit - len(rows)
 
-    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
+    def finished(self, wanted: Wanted) -> Iterator[list[ResultRow]]:
         """Give those that are wanted, page by page, ordered by `message_id`."""
         last = ""
         while rows := self._rows("answers", where_of(wanted, last), FINISHED, sort=[("_id", 1)], limit=_PAGE):

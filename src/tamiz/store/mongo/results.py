@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tamiz.messages import Terminal
-from tamiz.store.lives import Finished
+from tamiz.store.lives import ResultRow
 from tamiz.store.mongo.connection import Connection, Document, put
 from tamiz.store.mongo.rows import terminal_of_row
 
@@ -34,7 +34,7 @@ class MongoResults:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def finished(self, first_id: str, last_id: str) -> dict[str, Finished]:
+    async def finished(self, first_id: str, last_id: str) -> dict[str, ResultRow]:
         """Give the outcomes of these submissions, from the first to the last, by `message_id`."""
         answers = self._connection.database.answers
         where = {"_id": {"$gte": first_id, "$lte": last_id}}
@@ -85,7 +85,7 @@ class MongoResults:
         await self._connection.run(lambda: put(self._connection.database.meta, name, {"value": value}))
 
 
-def finished_of(row: Document) -> Finished:
+def finished_of(row: Document) -> ResultRow:
     """Give the outcome that a document of `answers` holds."""
     values = [row[name] for name in (*FINISHED, "_id")]
-    return Finished(*values)
+    return ResultRow(*values)

@@ -14,7 +14,7 @@ from tamiz.errors import NoSuchQuestion, StateError, UnreadableMessage
 from tamiz.messages import LlmError, LlmRequest, LlmResponse, Outcome, RegenerationRequest, decode
 from tamiz.scoring import as_given
 from tamiz.statefile import read_only
-from tamiz.store.lives import Answered, Dead, Ended, Finished, Life, Match, Page, Place, Status, Tried, Waiting, Wanted
+from tamiz.store.lives import Answered, Dead, Ended, Life, Match, Page, Place, ResultRow, Status, Tried, Waiting, Wanted
 from tamiz.store.sqlite.pages import answered, figures_of, recent, selected
 from tamiz.store.texts import reasons_of
 
@@ -166,11 +166,11 @@ class StateReader:
             last = page[-1].kind, page[-1].message_id
             limit = None if limit is None else limit - len(page)
 
-    def finished(self, wanted: Wanted) -> Iterator[list[Finished]]:
+    def finished(self, wanted: Wanted) -> Iterator[list[ResultRow]]:
         """Give those that are wanted, page by page, ordered by `message_id`."""
         tail, (last, *values) = selected(wanted, "", _PAGE)
         while rows := self._rows(f"{_FINISHED} {tail}", (last, *values)):
-            page = [Finished(*row) for row in rows]
+            page = [ResultRow(*row) for row in rows]
             yield page
             last = page[-1].message_id
 
