@@ -141,7 +141,8 @@ def survive_a_kill(check: Checks) -> Summary | None:
         "every accepted answer holds its reference",
         all(references[row["id"]] in row["answer"] for row in written if row["outcome"] == "accepted"),
     )
-    repeated = before["model_calls"] + summary["this_run"]["model_calls"] - summary["model_calls"]
+    needed = summary["answers_judged"] + summary["failed_calls"]
+    repeated = before["model_calls"] + summary["this_run"]["model_calls"] - needed
     check(f"of the calls before the kill, {repeated} were made again: at most {CONCURRENCY}", repeated <= CONCURRENCY)
     print("\nand once more without a kill, for comparison:")
     rows = OUT / "unharmed.jsonl"

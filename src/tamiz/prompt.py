@@ -9,6 +9,7 @@ from tamiz.errors import UsageError
 __all__ = ["DEFAULT", "PromptTemplate", "read_template"]
 
 _PLACE: Final = re.compile(r"\{(title|content)\}")
+_LIKE_A_PLACE: Final = re.compile(r"(?<!\{)\{ *[a-z_]+ *\}(?!\})", re.IGNORECASE)
 
 
 class PromptTemplate:
@@ -16,6 +17,11 @@ class PromptTemplate:
 
     def __init__(self, text: str) -> None:
         self.text = text
+
+    @property
+    def strange(self) -> list[str]:
+        """What looks like a place and is none, such as `{question}`."""
+        return sorted({found for found in _LIKE_A_PLACE.findall(self.text) if not _PLACE.fullmatch(found)})
 
     def render(self, title: str, content: str) -> str:
         """Fill in the question; blanks around the result are dropped."""

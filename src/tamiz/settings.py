@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     next one."""
     backoff_cap: float = 60.0
     """Most seconds that a retry waits."""
-    scorer: str = "tfidf"
+    scorer: Literal["tfidf", "gate", "gate-vectors"] = "tfidf"
     check: tuple[str, ...] = ()
     """Checks of the gate that are off (`refusal=off`), and your own: `matches=REGEX`, `forbids=REGEX`,
     `max-characters=N`, `max-words=N`, `schema=FILE`, `python=MODULE:FUNCTION`. Blanks part them in the variable."""
@@ -116,11 +116,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The exponent of `zipf` and `shift`."""
     traffic_key: str | None = None
     """The API key that `tamiz traffic --to` sends; it goes to that service and into no log."""
-    cache_policy: str = "lru"
+    cache_policy: Literal["lru", "fifo", "lfu"] = "lru"
     cache_size: int = 10_000
     """Answers kept in memory; 0 is none."""
     cache_ttl: float | None = None
-    """Seconds that a cached answer is good for; `None`: for ever."""
+    """Seconds that an answer in memory is good for; `None`: for ever. It bounds no reuse: accepted answers in the state
+    file (or the cluster's store) are reused whatever their age."""
     openai_base_url: str = "https://api.openai.com/v1"
     openai_api_key: str | None = None
     ollama_host: str = "http://localhost:11434"
@@ -330,9 +331,6 @@ def without_password(url: str) -> str:
 
 
 _WANTED: Final = {
-    "unscored": "one of: accept, retry",
-    "log": "one of: text, json",
-    "log_level": "one of: debug, info, warning, error",
     "prices": 'tables like [prices."gpt-4o-mini"] with input and output, in dollars per million tokens',
     "kafka": 'a table [kafka] of properties of librdkafka, like "security.protocol" = "SASL_SSL"',
     "refusal": "a list of tables, each headed [[refusal]]",
@@ -345,5 +343,7 @@ _WANTED: Final = {
 def _wanted(name: str) -> str:
     if name in _WANTED:
         return _WANTED[name]
+    if get_origin(_TYPES[name]) is Literal:
+        return f"one of: {', '.join(get_args(_TYPES[name]))}"
     kind = str(_TYPES[name])
     return "a whole number" if "int" in kind else "a number" if "float" in kind else "a text"

@@ -17,6 +17,8 @@ __all__ = ["FORMAT", "StateFile", "read_only"]
 FORMAT: Final = 3
 """The version of the file's layout, kept in SQLite's `user_version`."""
 
+_BY_FLAG: Final = "--state FILE"
+"""How most commands are told of a state file."""
 _APPLICATION_ID: Final = 0x74616D7A  # "tamz"
 
 _SCHEMA: Final = """
@@ -266,7 +268,7 @@ def _connect(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE") from error
     try:
-        found = _check_format(db, path)  # before anything is changed: the file may be another program's
+        found = _check_format(db, path, _BY_FLAG)  # before anything is changed: the file may be another program's
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("PRAGMA temp_store = MEMORY")
@@ -280,26 +282,24 @@ def _connect(path: str) -> sqlite3.Connection:
             db.executescript(f"BEGIN IMMEDIATE; PRAGMA user_version = {FORMAT}; {upgrades} COMMIT;")
     except sqlite3.Error as error:
         db.close()
-        raise _cannot_open(path, error) from error
+        raise _cannot_open(path, error, _BY_FLAG) from error
     except StateError:
         db.close()
         raise
     return db
 
 
-def _check_format(db: sqlite3.Connection, path: str) -> int:
+def _check_format(db: sqlite3.Connection, path: str, another: str) -> int:
     """Give the file's format, 0 for a new file."""
     found: int = db.execute("PRAGMA user_version").fetchone()[0]
     application: int = db.execute("PRAGMA application_id").fetchone()[0]
     tables: int = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if tables and application != _APPLICATION_ID:
-        raise StateError(
-            f"{path} is another program's database, not a state file of tamiz. Choose another: --state FILE"
-        )
+        raise StateError(f"{path} is another program's database, not a state file of tamiz. Choose another: {another}")
     if found > FORMAT:
         raise StateError(
             f"the state file {path} has format {found}, written by a newer tamiz; this one reads up to {FORMAT}: "
-            "upgrade tamiz, or use another file: --state FILE"
+            f"upgrade tamiz, or use another file: {another}"
         )
     return found
 
@@ -311,31 +311,32 @@ def _full(path: str, error: sqlite3.Error) -> StateError:
     )
 
 
-def _cannot_open(path: str, error: sqlite3.Error) -> StateError:
+def _cannot_open(path: str, error: sqlite3.Error, another: str) -> StateError:
     if getattr(error, "sqlite_errorcode", 0) in _DISK_FULL:
         return _full(path, error)
     if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_NOTADB:
-        return StateError(f"{path} is not a state file of tamiz ({error}). Choose another: --state FILE")
-    return StateError(f"the state file {path} cannot be opened: {error}. Choose another: --state FILE")
+        return StateError(f"{path} is not a state file of tamiz ({error}). Choose another: {another}")
+    return StateError(f"the state file {path} cannot be opened: {error}. Choose another: {another}")
 
 
-def read_only(path: str, *, any_thread: bool = False) -> sqlite3.Connection:
+def read_only(path: str, *, any_thread: bool = False, another: str = _BY_FLAG) -> sqlite3.Connection:
     """Open a state file for reading, also while another process writes it; `any_thread` may use it, one at a time.
 
-    Raises `StateError` where it does not exist or is not a state file that this version reads.
+    `another` is how the user names another file. Raises `StateError` where it does not exist or is not a state file
+    that this version reads.
     """
     if not Path(path).is_file():
-        raise StateError(f"there is no state file {path}: run `tamiz run` first, or name it with --state FILE")
+        raise StateError(f"there is no state file {path}: run `tamiz run` first, or name it: {another}")
     try:
         uri = f"{Path(path).resolve().as_uri()}?mode=ro"
         db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=not any_thread)
     except sqlite3.Error as error:
-        raise _cannot_open(path, error) from error
+        raise _cannot_open(path, error, another) from error
     try:
-        found = _check_format(db, path)
+        found = _check_format(db, path, another)
     except sqlite3.Error as error:
         db.close()
-        raise _cannot_open(path, error) from error
+        raise _cannot_open(path, error, another) from error
     except StateError:
         db.close()
         raise

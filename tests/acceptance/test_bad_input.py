@@ -173,3 +173,40 @@ def test_a_settings_file_that_makes_no_sense_is_refused(text: str, words: tuple[
     done = run_tamiz("run", *OK, cwd=folder)
     assert done.returncode == 2
     _refused(done.stderr, words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("run", "missing.csv", "--model", "simulated:"), 2),
+        (("status", "--state", "none.db"), 1),
+        (("models", "pull", "nothing-of-that-name"), 2),
+    ],
+)
+def test_debug_adds_a_traceback_and_changes_nothing_else(arguments: tuple[str, ...], code: int, folder: Path) -> None:
+    """The message and the exit code are those without it."""
+    plain = run_tamiz(*arguments, cwd=folder)
+    debug = run_tamiz(*arguments, "--debug", cwd=folder)
+    assert (plain.returncode, debug.returncode) == (code, code)
+    assert "Traceback" not in plain.stderr
+    assert debug.stderr.startswith("Traceback (most recent call last):")
+    assert debug.stderr.endswith(plain.stderr)
+
+
+def test_what_only_looks_like_a_place_of_the_prompt_is_told(folder: Path) -> None:
+    """It may be meant, so the run goes on."""
+    (folder / "prompt.txt").write_text("{title} {nope}")
+    done = run_tamiz("run", *OK, "--prompt", "prompt.txt", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "--prompt prompt.txt: sent as it stands: {nope}; the places of the question are {title}" in done.stderr
+    assert run_tamiz("run", *OK, "--prompt", "prompt.txt", "--quiet", cwd=folder).stderr == ""
+
+
+@pytest.mark.parametrize("command", ["report", "vocabulary"])
+def test_the_remedy_is_one_that_the_command_has(command: str, folder: Path) -> None:
+    """These take a state file as their argument."""
+    (folder / "diary").write_text("my diary\n" * 100)
+    done = run_tamiz(command, "diary", cwd=folder)
+    assert done.returncode == 1
+    assert f"Choose another: tamiz {command} FILE" in done.stderr
+    assert "--state" not in done.stderr + run_tamiz(command, "nowhere", cwd=folder).stderr

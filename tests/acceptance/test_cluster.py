@@ -7,9 +7,11 @@ from typing import Final
 
 import pytest
 
+from fake_llm import Do, Request, answer, status
 from on_cluster import OnCluster, same_rows
 from rows import read_rows, write_questions
 from running import run_tamiz
+from serving import asked, model_url, serving
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -98,6 +100,28 @@ def test_an_interrupted_run_goes_on_where_it_stopped(on: OnCluster) -> None:
         assert run.end()[0] == 0
     assert len(read_rows(on.folder / "c.jsonl")) == 100
     assert on.topics.counts()["questions_in"] == 100
+
+
+def test_the_summary_of_an_interrupted_run_tells_outcomes_from_rows_written(on: OnCluster) -> None:
+    """Rows behind one that is open have their outcome all the same, and are counted."""
+    _questions(on.folder, 10)
+
+    def script(request: Request) -> Do:
+        if asked(request) == "Question 2?":
+            return status(429, {"message": "Rate limit reached"}, headers={"retry-after": "3600"})
+        return answer(asked(request))
+
+    with (
+        serving(script) as llm,
+        on.worker(model=model_url(llm), threshold=0.0),
+        on.run("q.csv", "--out", "c.jsonl", "--threshold", "0.0") as run,
+    ):
+        run.until(lambda: on.answers() == 9, "all outcomes but one")
+        run.process.send_signal(signal.SIGINT)
+        code, said = run.end()
+    assert code == 130, said
+    assert "questions  9 of 10 have an outcome, 2 rows written (row 3 is still open)" in said
+    assert "outcomes  9 accepted, 0 exhausted, 0 failed" in said
 
 
 def test_other_settings_than_the_workers_are_refused(on: OnCluster) -> None:

@@ -120,7 +120,7 @@ def test_replayed_questions_are_asked_again_as_the_submissions_they_were(tmp_pat
         replayed = run_tamiz("dead", "replay", "bob", "cyd", "--json", cwd=tmp_path)
         assert json.loads(replayed.stdout) == {"replayed": 2, "bad_rows": 0, "other_settings": 0}
         assert "2 put back in tamiz.db" in replayed.stderr
-        assert "the same `tamiz run` command" in replayed.stderr
+        assert "the same `tamiz run` or `tamiz serve` command" in replayed.stderr
         place = json.loads(run_tamiz("show", "bob", "--json", cwd=tmp_path).stdout)
         assert (place["place"]["kind"], place["outcome"]) == ("deferred", None)
         assert place["tried"] == []
@@ -166,6 +166,7 @@ def test_replay_is_refused_while_a_run_holds_the_file(tmp_path: Path) -> None:
         done = run_tamiz("dead", "replay", "--all", cwd=tmp_path)
         assert done.returncode == 1
         assert f"is in use by process {run.process.pid}" in done.stderr
+        assert "a service puts dead letters back itself: POST /dead-letters/replay" in done.stderr
 
 
 @pytest.mark.parametrize("out", ["again.jsonl", "again.csv"])

@@ -145,6 +145,16 @@ def test_another_experiment_keeps_out_of_the_folder(tmp_path: Path) -> None:
     assert "'out' holds another experiment" in other.stderr
 
 
+def test_a_command_that_measures_nothing_claims_no_folder(tmp_path: Path) -> None:
+    """What was mistyped can be corrected with the same --out."""
+    path = write(tmp_path, FLOW.replace("repetitions = 2", "repetitions = 1"))
+    wrong = run_tamiz("experiment", path, "--out", "out", "--set", "dataset=none.csv", cwd=tmp_path)
+    assert (wrong.returncode, "none.csv" in wrong.stderr) == (2, True)
+    done = run_tamiz("experiment", path, "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert about(tmp_path / "out")["started"] <= about(tmp_path / "out")["ended"]
+
+
 def test_a_question_file_takes_the_place_of_made_up_questions(tmp_path: Path) -> None:
     write_questions(tmp_path / "q.csv", [{"id": str(n), "question": f"Q {n}?", "reference": f"R{n}"} for n in range(5)])
     path = write(tmp_path, FLOW.replace("omit = 0.9", "").replace("rate = 400", "rate = 2000"))

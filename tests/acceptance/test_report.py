@@ -144,7 +144,7 @@ def test_a_traffic_run_has_its_plots(pages: dict[str, Path]) -> None:
     [
         ("missing", "there is no 'missing'"),
         ("empty", "neither an experiment.json nor a run.json"),
-        ("rows.jsonl", "not a state file of tamiz"),
+        ("rows.jsonl", "not a state file of tamiz (file is not a database). Choose another: tamiz report FILE"),
         ("broken", "experiment.json' cannot be read"),
     ],
 )

@@ -116,3 +116,13 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder: Path) -
     environment = {"TAMIZ_ATTEMPTS": "1", "SCORE_THRESHOLD": "0.5"}
     done = run_tamiz("run", "q.csv", "--limit", "3", cwd=folder, env=environment)
     assert [(row["outcome"], row["attempts"]) for row in rows_of(done.stdout)] == [("exhausted", 1)] * 3
+
+
+def test_the_timeout_is_the_simulated_models_too(folder: Path) -> None:
+    """A call that plays a slow server is given up like one to a server, and the question fails with its kind."""
+    model = "simulated:?latency=30s"
+    done = run_tamiz("run", "q.csv", "--model", model, "--timeout", "50ms", "--retries", "0", cwd=folder, timeout=20)
+    assert done.returncode == 3, done.stderr
+    assert {(row["outcome"], row["reason"]) for row in rows_of(done.stdout)} == {
+        ("failed", "1 failed call, the last: no answer from the simulated model in 0.05 s")
+    }

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -15,9 +16,14 @@ GOOD = [
 ]
 
 
-def tamiz(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def tamiz(*arguments: str, folder: Path, stdin: IO[str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tamiz", *arguments], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tamiz", *arguments],
+        cwd=folder,
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -35,11 +41,49 @@ def test_answers_of_somebody_else_are_scored(answers: Path) -> None:
     done = tamiz("score", "answers.jsonl", "--scorer", "gate", folder=answers)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["id"] for each in told] == [str(number) for number in range(1, 8)]
+    assert [(each["line"], each["id"]) for each in told] == [(number, None) for number in range(1, 8)]
     assert all(each["score"] >= 0.5 for each in told[:-1])
     assert told[-1]["score"] < 0.5
     assert told[-1]["reasons"][0].startswith("refusal: ")
     assert "7 answers by gate" in done.stderr
+
+
+FLAWED = [
+    '{"id": 3, "answer": "Paris", "reference": "Paris"}',
+    '{"question": "What is it?"}',
+    "nonsense",
+    '{"id": "c", "answer": null, "reference": "Rome"}',
+    '{"answer": "Rome", "reference": "Rome"}',
+]
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+def test_a_flawed_row_has_its_line_and_no_score(tmp_path: Path, stdin: bool) -> None:  # noqa: FBT001 - a case
+    """As in `tamiz run`: its reason names the line, the others are scored, and the exit code is 3."""
+    (tmp_path / "a.jsonl").write_text("\n".join(FLAWED) + "\n")
+    name = "-" if stdin else "a.jsonl"
+    with (tmp_path / "a.jsonl").open() as file:
+        done = tamiz("score", name, folder=tmp_path, stdin=file if stdin else None)
+    assert done.returncode == 3, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["line"] for each in told] == [1, 2, 3, 4, 5]
+    assert [each["id"] for each in told] == ["3", None, None, "c", None]
+    assert [each["score"] for each in told] == [1.0, None, None, None, 1.0]
+    assert told[1]["reason"] == f"{name} line 2: the row has no answer (it is absent or null)"
+    assert told[2]["reason"].startswith(f"{name} line 3: 'nonsense' is not JSON")
+    assert told[3]["reason"].startswith(f"{name} line 4: the row has no answer")
+    assert "2 answers by tfidf: 2 scored, mean 1.000; 3 rows are no answer" in done.stderr
+    listed = tamiz("score", "a.jsonl", "--text", folder=tmp_path)
+    assert listed.returncode == 3
+    assert listed.stdout.splitlines()[1] == "   -  2  a.jsonl line 2: the row has no answer (it is absent or null)"
+
+
+def test_a_threshold_is_not_found_on_rows_that_cannot_be_read(tmp_path: Path) -> None:
+    """A flawed row of labelled ones ends it, with its line: what it would have said may matter."""
+    (tmp_path / "a.jsonl").write_text("\n".join(FLAWED) + "\n")
+    done = tamiz("calibrate", "a.jsonl", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'a.jsonl', line 2: the row has no answer" in done.stderr
 
 
 def test_own_checks_apply_to_any_scorer(answers: Path) -> None:
@@ -72,7 +116,7 @@ def test_a_threshold_is_found_and_drawn_without_bad_rows(answers: Path) -> None:
     [
         (("calibrate", "answers.jsonl", "--loss", "0.1", "--catch", "0.9"), "give one of them"),
         (("calibrate", "answers.jsonl", "--plot", "plot.pdf"), "has to end in .svg or .png"),
-        (("score", "answers.jsonl", "--scorer", "bleu"), "there is no scorer 'bleu'"),
+        (("score", "answers.jsonl", "--scorer", "bleu"), "--scorer: 'bleu' is not one of: tfidf, gate"),
         (("score", "answers.jsonl", "--check", "refusal=off"), "choose --scorer gate"),
         (("score", "nowhere.csv"), "nowhere.csv"),
     ],

@@ -179,4 +179,4 @@ def test_a_dataset_without_questions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("id,question\n1,\n")
     done = run_tamiz("traffic", "q.csv", cwd=tmp_path)
     assert done.returncode == 2
-    assert "no question in it (1 rows are none)" in done.stderr
+    assert "no question in it (1 row is none)" in done.stderr

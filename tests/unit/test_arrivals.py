@@ -79,17 +79,23 @@ def test_offsets_ascend_and_a_seed_repeats_them(spec: str, rate: float, seed: in
 
 
 def test_a_trace_is_replayed(tmp_path: Path) -> None:
-    """From numbers or from the events of an earlier run, whatever their order, beginning at 0."""
+    """From numbers or from the events of an earlier run, those in any order, beginning at 0."""
     trace = tmp_path / "trace"
-    trace.write_text("10.5\n\n12\n11\n")
-    assert list(make_arrivals(f"trace:{trace}", 1, 1)) == [0.0, 0.5, 1.5]
-    trace.write_text('{"n":0,"at_s":2.0,"sent_s":2.5}\n{"n":1,"at_s":null,"sent_s":3.0}\n')
+    trace.write_text("10.5\n\n11\n11\n12\n")
+    assert list(make_arrivals(f"trace:{trace}", 1, 1)) == [0.0, 0.5, 0.5, 1.5]
+    trace.write_text('{"n":1,"at_s":null,"sent_s":3.0}\n{"n":0,"at_s":2.0,"sent_s":2.5}\n')
     assert list(make_arrivals(f"trace:{trace}", 1, 1)) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "is empty"), ("1\nsoon\n", "line 2: 'soon'"), ('{"n": 1}\n', "line 1"), ("1\nnan\n", "line 2")],
+    [
+        ("", "is empty"),
+        ("1\nsoon\n", "line 2: 'soon'"),
+        ('{"n": 1}\n', "line 1"),
+        ("1\nnan\n", "line 2"),
+        ("0.5\n1.5\n0.25\n", "goes back in line 3: 0.25 after 1.5"),
+    ],
 )
 def test_a_trace_without_times_is_refused(tmp_path: Path, text: str, said: str) -> None:
     trace = tmp_path / "trace"
@@ -112,6 +118,7 @@ def test_a_trace_without_times_is_refused(tmp_path: Path, text: str, said: str) 
         ("diurnal:depth=high", 1, "'high' is not a number"),
         ("diurnal:period=soon", 1, "'soon' is not a duration"),
         ("trace:/nowhere/at/all", 1, "cannot be read"),
+        ("trace:", 1, "trace: names no file; write it like trace:times.txt"),
     ],
 )
 def test_what_is_no_process_is_refused(spec: str, rate: float, said: str) -> None:

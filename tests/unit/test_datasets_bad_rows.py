@@ -30,8 +30,8 @@ class Case(NamedTuple):
 CASES = [
     Case("csv", b"2,second", ["'2'", "2 columns where 3 are expected"], "2", "second"),
     Case("csv", b"2,second,b,,", ["'2'", "5 columns where 3 are expected"], "2", "second"),
-    Case("csv", b"second", ["'second'", "1 columns where 3"], "second", ""),
-    Case("csv", b'""', ["1 columns where 3"], None, ""),
+    Case("csv", b"second", ["'second'", "1 column where 3"], "second", ""),
+    Case("csv", b'""', ["1 column where 3"], None, ""),
     Case("csv", b"2,,b", ["question ''", "empty"], "2", ""),
     Case("csv", b"2,  ,b", ["question '  '", "empty"], "2", "  "),
     Case("csv", b"2,caf\xe9,b", ["caf", "not UTF-8", "0xe9", "line 3", "iconv"], "2", "caf\ufffd"),

@@ -136,6 +136,14 @@ def test_a_wrong_url_says_what_is_wrong(url: str, remedy: str) -> None:
     assert remedy in refused(url)
 
 
+@pytest.mark.parametrize("url", ["gpt-4o", "simulated:latency=5ms", "openai+http://h/v1", "ollama:", "local:"])
+def test_the_flag_that_names_the_model_is_told(url: str) -> None:
+    settings = load_settings({"model": ("simulated:",), "escalate": (url,)}, {}, Path("/nowhere"))
+    with pytest.raises(UsageError) as refusal:
+        make_fleet(settings, ManualClock())
+    assert str(refusal.value).startswith("--escalate ")
+
+
 @pytest.mark.parametrize("host", ["http://[", "h:http", "h:99999", "::1"])
 def test_a_wrong_ollama_host_is_named(host: str) -> None:
     why = refused("ollama:m", OLLAMA_HOST=host)

@@ -107,8 +107,8 @@ def test_a_fingerprint_tells_plans_apart() -> None:
     assert plan.fingerprint != planned(kafka={**login, "sasl.password": "hush"}, threshold=0.9).fingerprint
 
 
-def test_a_plan_needs_a_bus_and_a_scorer_that_there_is() -> None:
+def test_a_plan_needs_a_bus_and_a_scorer_that_can_be_made() -> None:
     with pytest.raises(UsageError, match="--bus"):
         planned(bus=None)
     with pytest.raises(UsageError, match="scorer"):
-        planned(scorer="guess")
+        planned(check=["refusal=off"])

@@ -34,6 +34,13 @@ def test_a_file_is_a_template(tmp_path: Path) -> None:
     assert read_template(str(file)).render("A", "B") == 'Answer A as {"json": true}: B\n¿Sí?'
 
 
+def test_what_only_looks_like_a_place_is_told() -> None:
+    """Nothing is wrong with it, and most likely something else was meant; JSON and doubled braces are no places."""
+    text = 'As {"a": 1}, {{title}}, \\frac{1}{2} and {x.y}: {title} {question} { title } {Content} {question}'
+    assert PromptTemplate(text).strange == ["{ title }", "{Content}", "{question}"]
+    assert DEFAULT.strange == []
+
+
 @pytest.mark.parametrize("text", ["", "Answer the question.", "{Title} { title } {question}"])
 def test_a_template_without_the_question_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "prompt.txt"

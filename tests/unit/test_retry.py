@@ -174,7 +174,7 @@ def test_quota_and_overload_in_any_order(kinds: list[FailureKind]) -> None:
 @given(PASSING)
 def test_without_retries_the_first_failure_is_the_last(kind: FailureKind) -> None:
     """`retries` 0: a dead letter at once, also where another model could be asked; quota still waits."""
-    assert letter(handle(failed(kind), retries=0)).reason == "1 failed calls, the last: busy"
+    assert letter(handle(failed(kind), retries=0)).reason == "1 failed call, the last: busy"
     assert letter(handle(failed(kind), retries=0, models=fleet(2))).retries == 1
     assert handle(failed(FailureKind.QUOTA), retries=0).defer
 

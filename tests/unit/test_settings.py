@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tamiz.cache import POLICIES
 from tamiz.errors import UsageError
+from tamiz.scorers import SCORERS
 from tamiz.settings import SETTINGS_FILE, Price, Settings, load_settings, secrets_in
 
 KEY = "sk-very-secret-0123456789"
@@ -20,7 +23,7 @@ WRITTEN: dict[str, tuple[str, Any, str]] = {
     "backoff": ("500ms", 0.5, '"500ms"'),
     "backoff_cap": ("2m", 120.0, "120"),
     "retries": ("0", 0, "0"),
-    "scorer": ("other", "other", '"other"'),
+    "scorer": ("gate", "gate", '"gate"'),
     "check": ("refusal=off max-words=9", ("refusal=off", "max-words=9"), '["refusal=off", "max-words=9"]'),
     "unscored": ("retry", "retry", '"retry"'),
     "concurrency": ("9", 9, "9"),
@@ -184,7 +187,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(
 def test_the_names_of_the_field_are_read_too(tmp_path: Path, alias: str, name: str) -> None:
     text, value, _ = WRITTEN[name]
     assert getattr(load(tmp_path, environment={alias: text}), name) == value
-    own = {f"TAMIZ_{name.upper()}": text, alias: "1"}
+    own = {f"TAMIZ_{name.upper()}": text, alias: "fifo" if name == "cache_policy" else "1"}
     assert getattr(load(tmp_path, environment=own), name) == value
 
 
@@ -248,6 +251,21 @@ def test_a_wrong_value_is_named_with_its_origin_and_a_remedy(tmp_path: Path, nam
 def test_a_wrong_value_under_an_alias_names_the_alias(tmp_path: Path) -> None:
     """The user looks for the variable that is set."""
     assert refused(tmp_path, environment={"SCORE_THRESHOLD": "2"}).startswith("SCORE_THRESHOLD: 2.0 is out of range")
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "choices"),
+    [("CACHE_POLICY", "cache_policy", POLICIES), ("TAMIZ_SCORER", "scorer", SCORERS)],
+)
+def test_what_is_one_of_several_names_is_checked_where_it_is_given(
+    tmp_path: Path, where: str, name: str, choices: Collection[str]
+) -> None:
+    """The settings know the same names as those who go by them."""
+    for choice in choices:
+        assert getattr(load(tmp_path, environment={where: choice}), name) == choice
+    why = refused(tmp_path, environment={where: "mru"})
+    assert why.startswith(f"{where}: 'mru' is not one of: ")
+    assert {*why.partition("one of: ")[2].split(", ")} == {*choices}
 
 
 @pytest.mark.parametrize("value", ["true", "[1]", "{}", "2024-01-01"])

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manual_clock import EPOCH, ManualClock, at_once
+from manual_clock import EPOCH, ManualClock, at_once, on_virtual_time
+from tamiz.clock import Clock
 from tamiz.errors import Failed, FailureKind, UsageError
 from tamiz.models.base import Reply, Simulator
 from tamiz.models.simulated import Profile, SimulatedModel, parse_profile
@@ -145,6 +146,29 @@ def test_latency_without_a_spread_is_constant() -> None:
     for n in range(10):
         call(simulated({"latency": 0.2}, clock=clock), f"q{n}")
     assert clock.slept == [0.2] * 10
+
+
+def test_a_call_over_the_timeout_is_given_up_then() -> None:
+    """It fails as a server's call does that takes too long, and the others are as they were."""
+    profile = Profile(latency=1.0, spread=1.0)
+
+    async def ask(clock: Clock, most: float) -> list[tuple[float, object]]:
+        model = SimulatedModel("simulated:", profile, clock, most)
+        found = []
+        for n in range(50):
+            began = clock.monotonic()
+            try:
+                said: object = (await model.simulate(f"question {n}", "Paris", 1, 0)).text
+            except Failed as failure:
+                said = failure.kind
+            found.append((round(clock.monotonic() - began, 3), said))
+        return found
+
+    patient = on_virtual_time(lambda clock: ask(clock, 60.0))
+    hasty = on_virtual_time(lambda clock: ask(clock, 0.5))
+    late = (0.5, FailureKind.TIMEOUT)
+    assert 0 < hasty.count(late) < 50
+    assert hasty == [each if each[0] <= 0.5 else late for each in patient]
 
 
 def test_no_latency_does_not_even_switch_tasks() -> None:

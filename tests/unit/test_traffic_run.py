@@ -292,6 +292,19 @@ def test_folders_of_runs_do_not_meet(tmp_path: Path) -> None:
         new_run("mine", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["my/run", "/run", "run/", "../run", "./run"])
+def test_a_run_has_a_name_and_no_path(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--run '{name}' is not the name of a folder"):
+        new_run(name, tmp_path / "runs")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(UsageError, match=r"runs/mine' cannot be made for a run's log: (File exists|Not a directory)"):
+        new_run("mine", tmp_path / "runs")
+
+
 def test_a_log_in_parquet_has_the_same_events(tmp_path: Path) -> None:
     from pyarrow import parquet  # noqa: PLC0415 - an extra
 

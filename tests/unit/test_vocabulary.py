@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rows import write_questions
 from tamiz.errors import TamizError, UsageError
 from tamiz.vocabulary.analysis import analyse, write
 from tamiz.vocabulary.contrast import PRIOR, contrasts
@@ -98,6 +99,9 @@ def test_every_kind_of_file_is_read(tmp_path: Path) -> None:
     assert count_words(str(tmp_path / "a.csv")) == wanted
     (tmp_path / "a.tsv").write_text("reference\tllm_answer\nParis, France\tLondon, England\nRome\t\n")
     assert count_words(str(tmp_path / "a.tsv")) == wanted
+    answers = [{"reference": human, "answer": model} for human, model in rows]
+    for name in ("a.parquet", "b.parquet.gz", "b.jsonl.gz", "b.csv.gz"):
+        assert count_words(str(write_questions(tmp_path / name, answers))) == wanted
 
 
 @pytest.mark.parametrize(
@@ -110,7 +114,8 @@ def test_every_kind_of_file_is_read(tmp_path: Path) -> None:
         ),
         ("a.csv", "question,answer\na,b\n", "no column with the answers of people (reference or best_answer"),
         ("a.jsonl", "no JSON\n", "cannot be read"),
-        ("a.parquet", "no Parquet", "cannot be read"),
+        ("a.parquet", "no Parquet", "is not Parquet data; give its name the end of what it is"),
+        ("a.parquet.gz", "no gzip", "cannot be decompressed"),
     ],
 )
 def test_a_file_that_does_not_fit_is_told(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from importlib import import_module
 from typing import Final
 
@@ -105,12 +106,18 @@ def main() -> None:
         sys.exit(130)
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None or "--debug" in sys.argv:
+        if extra is None:
             raise
+        _trace(error)
         click.echo(f"tamiz: this needs an extra that is not installed: pip install 'tamiz[{extra}]'", err=True)
         sys.exit(2)
     except (TamizError, OSError) as error:
-        if "--debug" in sys.argv:
-            raise
+        _trace(error)
         click.echo(f"tamiz: {error}", err=True)
         sys.exit(error.exit_code if isinstance(error, TamizError) else 1)
+
+
+def _trace(error: Exception) -> None:
+    """Show where an error comes from, where that was asked for; the exit code is the same."""
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)

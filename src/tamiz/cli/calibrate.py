@@ -7,7 +7,8 @@ import click
 import msgspec
 
 from tamiz.cli.shared import debug_option, json_option, say_json
-from tamiz.datasets.answered import ROLES, Answered, read_answered
+from tamiz.datasets import BadRow
+from tamiz.datasets.answered import ROLES, Answered, is_good, read_answered
 from tamiz.datasets.columns import parse_pairs
 from tamiz.errors import UsageError
 from tamiz.gate.calibrate import Calibration, Goal, Judged, Point, curve
@@ -16,6 +17,7 @@ from tamiz.gate.spoil import spoil
 from tamiz.scorers import make_scorer
 from tamiz.scoring import Scorer
 from tamiz.settings import load_settings
+from tamiz.units import plural
 
 __all__ = ["calibrate"]
 
@@ -40,7 +42,7 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
     plot: str | None,
     as_json: bool,  # noqa: FBT001 - click's way of passing flags
 ) -> None:
-    """Find the threshold on rows of question, answer, reference and label (1 good, 0 bad).
+    """Find the threshold on rows of question, answer, reference and label (1 good, 0 bad); the file is as for `score`.
 
     Without bad rows, bad answers are made from the good ones: another row's answer, a refusal, an echo, one cut off.
     The figures are cross-fitted: each row is judged by a threshold chosen on other questions. Default: --loss 0.05.
@@ -53,12 +55,14 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
         raise UsageError(f"--plot {plot!r}: the name has to end in .svg or .png")
     settings = load_settings({"scorer": scorer, "check": check})
     made = make_scorer(settings.scorer, settings.check)
-    rows = list(read_answered(labelled, parse_pairs(columns, tuple(ROLES)) if columns else None))
+    rows = _read(labelled, columns)
     judged, unscored, spoiled = _judge(rows, made)
     try:
         found = find_threshold(judged, goal, wanted, seed=settings.seed)
     except ValueError as error:
-        raise UsageError(f"{labelled!r}: {error} (of {len(rows):,} rows, {unscored:,} have no score)") from None
+        raise UsageError(
+            f"{labelled!r}: {error} (of {plural(len(rows), 'row')}, {plural(unscored, 'has', 'have')} no score)"
+        ) from None
     if plot is not None:
         _draw(plot, judged, found, made.name)
     if as_json:
@@ -76,13 +80,23 @@ def calibrate(  # noqa: PLR0917 - click passes flags by name
         click.echo(_text(found, goal, wanted, made.name, unscored=unscored, made=spoiled))
 
 
-def _judge(rows: list[Answered], scorer: Scorer) -> tuple[list[Judged], int, int]:
+def _read(path: str, columns: str | None) -> list[tuple[Answered, bool]]:
+    """Read all rows, and whether each is good; raises `UsageError` at the first that cannot be read."""
+    rows = []
+    for row in read_answered(path, parse_pairs(columns, tuple(ROLES)) if columns else None):
+        if isinstance(row, BadRow):
+            raise UsageError(f"{path!r}, line {row.line}: {row.problem}")
+        rows.append((row, is_good(row, path) is not False))
+    return rows
+
+
+def _judge(rows: list[tuple[Answered, bool]], scorer: Scorer) -> tuple[list[Judged], int, int]:
     """Score the rows, and bad ones made where there are none; tell how many have no score, and how many were made."""
-    cases = [(row.question, row.answer, row.reference, row.label is not False) for row in rows]
+    cases = [(row.question, row.answer, row.reference, good) for row, good in rows]
     made = []
-    if not any(row.label is False for row in rows):
-        spoiled = spoil([(row.question, row.answer) for row in rows])
-        made = [(rows[at].question, text, rows[at].reference, False) for at, _, text in spoiled]
+    if all(good for _, good in rows):
+        spoiled = spoil([(row.question, row.answer) for row, _ in rows])
+        made = [(cases[at][0], text, cases[at][2], False) for at, _, text in spoiled]
     judged = []
     unscored = 0
     for question, answer, reference, good in [*cases, *made]:
@@ -116,10 +130,11 @@ def _text(found: Calibration, goal: Goal, wanted: float, scorer: str, *, unscore
     ]
     if made:
         lines.append(
-            f"no bad answer was labelled: {made:,} were made from the good ones; real ones may be harder to tell"
+            f"no bad answer was labelled: {plural(made, 'was', 'were')} made from the good ones; real ones may be "
+            "harder to tell"
         )
     if unscored:
-        lines.append(f"{unscored:,} answers have no score and are left out (see --unscored)")
+        lines.append(f"{plural(unscored, 'answer has', 'answers have')} no score, and left out (see --unscored)")
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from tamiz.errors import Failed, FailureKind, TamizError
 from tamiz.models.factory import make_model
 from tamiz.settings import SETTINGS_FILE, Settings, load_settings, without_password
 from tamiz.store.sqlite.reader import StateReader, holder
+from tamiz.units import plural
 
 __all__ = [
     "Check",
@@ -167,7 +168,7 @@ def check_store(settings: Settings) -> Check:
         return Check("store", ok=False, detail="the client of MongoDB is missing", remedy="pip install 'tamiz[mongo]'")
     except TamizError as error:
         return Check("store", ok=False, detail=str(error))
-    return Check("store", ok=True, detail=f"{url} answers; {letters:,} dead letters")
+    return Check("store", ok=True, detail=f"{url} answers; {plural(letters, 'dead letter')}")
 
 
 async def check_models(settings: Settings) -> list[Check]:

@@ -13,13 +13,15 @@ from tamiz.cli.places import Place, place_of, place_options
 from tamiz.cli.questions import open_questions
 from tamiz.cli.shared import debug_option, json_option, resolve, say_json, shorten, table
 from tamiz.clock import SystemClock
-from tamiz.errors import UsageError
+from tamiz.errors import StateError, UsageError
 from tamiz.hosts.feed import BAD_ROW
 from tamiz.messages import Outcome
 from tamiz.statefile import StateFile
 from tamiz.store.base import Reader
 from tamiz.store.lives import Dead, Life
+from tamiz.store.sqlite.reader import holder
 from tamiz.store.sqlite.replay import Replayed, replay
+from tamiz.units import plural
 
 __all__ = ["dead"]
 
@@ -87,7 +89,8 @@ def replay_(  # noqa: PLR0917 - click passes flags by name
 ) -> None:
     """Put dead letters back, to be asked again by the next run.
 
-    They keep their message_id and what was tried before, and the next `tamiz run` with the same command takes them up.
+    They keep their message_id; what was tried before is forgotten. The next `tamiz run` or `tamiz serve` with the same
+    command takes them up. A service that is at work does it itself: POST /dead-letters/replay.
     To ask them under other settings (another model), export them and run the exported file.
     """
     if [bool(questions), kind is not None, everything].count(True) != 1:
@@ -132,6 +135,11 @@ def export(out: str | None, kind: str | None, state: str | None, store: str | No
 
 async def _put_back(place: Place, chosen: Iterable[str]) -> Replayed:
     if not place.clustered:
+        if (process := holder(place.name)) is not None:
+            raise StateError(
+                f"the state file {place.name} is in use by process {process or 'unknown'}. Wait for a run to end, or "
+                "stop it; a service puts dead letters back itself: POST /dead-letters/replay"
+            )
         with StateFile(place.name) as file:
             return await replay(file, chosen, time.time())
     from tamiz.store.mongo import MongoStore  # noqa: PLC0415 - only with the extra
@@ -207,7 +215,7 @@ def _replayed(done: Replayed, place: Place) -> str:
     if done.questions and place.clustered:
         lines.append("the retry workers ask them again within seconds")
     elif done.questions:
-        lines.append("now type the same `tamiz run` command as before: it asks them again")
+        lines.append("now type the same `tamiz run` or `tamiz serve` command as before: it asks them again")
     if done.no_questions:
         lines.append(f"left alone: {_rows(done.no_questions)}; mend the input")
     if done.of_other_settings:
@@ -233,8 +241,8 @@ def _by_kind(counts: dict[str, int]) -> str:
 
 
 def _rows(count: int) -> str:
-    return "1 row that never was a question" if count == 1 else f"{count:,} rows that never were questions"
+    return plural(count, "row that never was a question", "rows that never were questions")
 
 
 def _number(count: int) -> str:
-    return f"{count:,} dead letter" + ("" if count == 1 else "s")
+    return plural(count, "dead letter")

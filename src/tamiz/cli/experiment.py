@@ -13,6 +13,7 @@ from tamiz.errors import Interrupted, UsageError
 from tamiz.lab.cells import Cell
 from tamiz.lab.experiment import Experiment
 from tamiz.lab.preset import PRESETS, Value, load_preset
+from tamiz.units import plural
 
 __all__ = ["experiment"]
 
@@ -61,7 +62,7 @@ def experiment(  # noqa: PLR0917 - click passes flags by name
         if sys.stderr.isatty() and not quiet:
             click.echo(f"\r{done + 1} of {cells}: {where}, repetition {cell.repetition + 1}\x1b[K", nl=False, err=True)
 
-    say(f"{chosen.name}: {measured.cells} cells" + (f", {before} of them measured before" if before else ""))
+    say(f"{chosen.name}: {plural(measured.cells, 'cell')}" + (f", {before} of them measured before" if before else ""))
     try:
         report = measured.run(progress)
     except (Interrupted, KeyboardInterrupt):
@@ -70,7 +71,7 @@ def experiment(  # noqa: PLR0917 - click passes flags by name
     finally:
         if sys.stderr.isatty() and not quiet:
             click.echo("\r\x1b[K", nl=False, err=True)
-    say(f"{measured.cells} cells in {measured.folder}" + (f", report in {report}" if report else ""))
+    say(f"{plural(measured.cells, 'cell')} in {measured.folder}" + (f", report in {report}" if report else ""))
 
 
 def _parameter(text: str) -> tuple[str, Value]:

@@ -8,6 +8,7 @@ from tamiz.errors import UsageError
 from tamiz.messages import Outcome
 from tamiz.output import open_output
 from tamiz.store.lives import Wanted
+from tamiz.units import plural
 
 __all__ = ["export"]
 
@@ -48,4 +49,4 @@ def export(  # noqa: PLR0917 - click passes flags by name
             output.write(page)
             count += len(page)
     where = f" in {out}" if out not in {None, "-"} else ""
-    click.echo(f"{count:,} row{'' if count == 1 else 's'} ({', '.join(outcomes)}){where}", err=True)
+    click.echo(f"{plural(count, 'row')} ({', '.join(outcomes)}){where}", err=True)

@@ -13,6 +13,7 @@ from tamiz.cli.shared import aligned, clock_time, debug_option, json_option, res
 from tamiz.messages import READ_BY, Outcome
 from tamiz.settings import Settings
 from tamiz.store.lives import Status
+from tamiz.units import plural
 
 __all__ = ["show", "status"]
 
@@ -69,7 +70,7 @@ def _text(counts: Status, place: Place) -> str:
         where = [("store", place.name), ("bus", place.settings.bus or "not named; for its queues: --bus")]
     else:
         where = [("state", f"{place.name}, {_size(place.name)}, {_worker(counts.process)}")]
-    tokens = "" if counts.tokens is None else f", {counts.tokens:,} tokens"
+    tokens = "" if counts.tokens is None else f", {plural(counts.tokens, 'token')}"
     lines = [
         *where,
         ("questions", f"{counts.questions:,}"),
@@ -80,11 +81,11 @@ def _text(counts: Status, place: Place) -> str:
         *([("to finish", _lags(counts.lag))] if counts.lag is not None else []),
         ("endpoints", "\n".join(down_text(state) for state in counts.endpoints) or "none is down or paused"),
         ("model calls", f"{counts.model_calls:,}{tokens}"),
-        ("claims", f"{counts.claims:,} cache keys in flight"),
+        ("claims", f"{plural(counts.claims, 'cache key')} in flight"),
     ]
     text = aligned(lines)
     if counts.open and counts.process is None and not place.clustered:
-        text += "\nthe same `tamiz run` as before takes the open ones up"
+        text += "\nthe same `tamiz run` or `tamiz serve` as before takes the open ones up"
     if counts.dead_letters:
         text += f"\nwhy questions failed: tamiz dead list {place.flags}"
     return text

@@ -6,6 +6,7 @@ from tamiz.cli.shared import aligned, clock_time, plain, shorten, until
 from tamiz.messages import Outcome, Source, Topic
 from tamiz.scoring import shown
 from tamiz.store.lives import Ended, Life, Place, Tried
+from tamiz.units import plural
 
 __all__ = ["life_text"]
 
@@ -60,7 +61,7 @@ def _tried(tried: Tried) -> str:
 
 
 def _outcome(ended: Ended, message_id: str) -> list[tuple[str, str]]:
-    counts = f"{_count(ended.attempts, 'answer')} judged, {_count(ended.retries, 'failed call')}"
+    counts = f"{plural(ended.attempts, 'answer')} judged, {plural(ended.retries, 'failed call')}"
     if ended.outcome == Outcome.FAILED:
         return [
             ("outcome", f"failed, {ended.kind}; {counts}"),
@@ -110,7 +111,7 @@ def _place(place: Place | None) -> str:
 def _so_far(place: Place) -> str:
     if place.attempt is None:
         return ""
-    return f"; attempt {place.attempt}" + (f" after {_count(place.retry, 'failed call')}" if place.retry else "")
+    return f"; attempt {place.attempt}" + (f" after {plural(place.retry, 'failed call')}" if place.retry else "")
 
 
 def _model(model: str | None, latency_ms: float | None) -> str:
@@ -120,7 +121,3 @@ def _model(model: str | None, latency_ms: float | None) -> str:
 
 def _quoted(text: str | None) -> str:
     return f"“{plain(text or '')}”"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" + ("" if number == 1 else "s")

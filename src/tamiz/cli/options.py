@@ -71,7 +71,13 @@ _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--max-tokens", {"metavar": "N", "help": "Stop after so many tokens, likewise."}),
     ("--cache-policy", {"metavar": "lru|fifo|lfu", "help": "What the cache in memory evicts.  [default: lru]"}),
     ("--cache-size", {"metavar": "N", "help": "Answers kept in memory, 0 for none.  [default: 10000]"}),
-    ("--cache-ttl", {"metavar": "TIME", "help": "How long a cached answer is good for.  [default: for ever]"}),
+    (
+        "--cache-ttl",
+        {
+            "metavar": "TIME",
+            "help": "How long an answer in memory is good for, not one in the state file.  [default: for ever]",
+        },
+    ),
 )
 
 

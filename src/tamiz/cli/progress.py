@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tamiz.cli.endpoints import Notices, what_it_is
 from tamiz.effects import EndpointState
 from tamiz.hosts.batch import Report
+from tamiz.units import plural
 
 __all__ = ["progress"]
 
@@ -70,7 +71,7 @@ def _news(report: Report) -> str:
     if totals.failed:
         parts.append(f"[red]{totals.failed:,} failed[/]")
     if totals.saved:
-        parts.append(f"{totals.saved:,} calls saved")
+        parts.append(f"{plural(totals.saved, 'call')} saved")
     parts += [_down(state) for state in report.endpoints]
     if not report.endpoints and report.counters.in_flight == 0 and report.next_due is not None:
         wait = max(report.next_due - time.time(), 0)

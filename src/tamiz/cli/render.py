@@ -3,6 +3,7 @@
 from typing import Any
 
 from tamiz.hosts.batch import Summary
+from tamiz.units import plural
 
 __all__ = ["summary_json", "summary_text"]
 
@@ -12,6 +13,10 @@ def summary_json(summary: Summary, state: str, out: str | None) -> dict[str, Any
     totals = summary.totals
     return {
         "rows": totals.rows,
+        "rows_read": summary.read,
+        "all_rows_read": summary.all_read,
+        "rows_written": summary.written,
+        "first_open_row": summary.first_open,
         "accepted": totals.accepted,
         "exhausted": totals.exhausted,
         "failed": totals.failed,
@@ -19,7 +24,7 @@ def summary_json(summary: Summary, state: str, out: str | None) -> dict[str, Any
         "mean_score": _mean(summary),
         "sources": totals.sources,
         "saved_calls": totals.saved,
-        "model_calls": totals.attempts + totals.retries,
+        "model_calls": summary.all_calls,
         "answers_judged": totals.attempts,
         "answers_refused": totals.refused,
         "failed_calls": totals.retries,
@@ -43,22 +48,16 @@ def summary_text(summary: Summary, state: str, flags: str, out: str | None) -> s
     totals = summary.totals
     mean = _mean(summary)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(totals.failures.items()))
-    new = totals.rows - min(summary.known, totals.rows)
-    rate = f", {new / summary.seconds:,.0f} questions/s" if new and summary.seconds > 0 else ""
+    rate = f", {summary.finished / summary.seconds:,.0f} questions/s" if summary.finished and summary.seconds else ""
     lines = [
-        (
-            "questions",
-            f"{totals.rows:,}"
-            + (" finished so far" if summary.stopped else "")
-            + (f", {summary.known:,} known from before" if summary.known else ""),
-        ),
+        ("questions", _rows(summary) + (f", {summary.known:,} known from before" if summary.known else "")),
         (
             "outcomes",
             f"{totals.accepted:,} accepted, {totals.exhausted:,} exhausted, {totals.failed:,} failed"
             + (f" ({totals.unscored:,} accepted without a score)" if totals.unscored else ""),
         ),
         ("mean score", "none" if mean is None else f"{mean:.3f}"),
-        ("model calls", f"{totals.attempts + totals.retries:,} ({summary.calls:,} in this run){_cost(summary)}"),
+        ("model calls", f"{summary.all_calls:,} ({summary.calls:,} in this run){_cost(summary)}"),
         (
             "saved calls",
             f"{totals.saved:,} ("
@@ -66,8 +65,8 @@ def summary_text(summary: Summary, state: str, flags: str, out: str | None) -> s
             + ")"
             + (f", about ${summary.cost.saved:,.4f}" if summary.cost else ""),
         ),
-        ("retried", f"{totals.retries:,} failed calls" + (f": {kinds}" if kinds else "")),
-        ("regenerated", f"{totals.refused:,} answers fell short"),
+        ("retried", plural(totals.retries, "failed call") + (f": {kinds}" if kinds else "")),
+        ("regenerated", f"{plural(totals.refused, 'answer')} fell short"),
         ("time", f"{summary.seconds:.1f} s{rate}"),
         ("kept in", state + (f", rows in {out}" if out else "")),
     ]
@@ -82,14 +81,22 @@ def summary_text(summary: Summary, state: str, flags: str, out: str | None) -> s
     return text
 
 
+def _rows(summary: Summary) -> str:
+    rows = summary.totals.rows
+    if summary.stopped is None:
+        return f"{rows:,}"
+    read = f"{summary.read:,}" if summary.all_read else f"the {summary.read:,} read so far"
+    still = "" if summary.first_open is None else f" (row {summary.first_open:,} is still open)"
+    have = "has" if rows == 1 else "have"
+    return f"{rows:,} of {read} {have} an outcome, {plural(summary.written, 'row')} written{still}"
+
+
 def _in_flight(summary: Summary) -> str:
     calls = summary.finished_late + summary.abandoned
     if not calls:
         return ""
-    return (
-        f"\nof {calls:,} calls in flight {summary.finished_late:,} ended in time and {summary.abandoned:,} were given "
-        "up (they are made again)"
-    )
+    said = f"{summary.finished_late:,} ended in time and {summary.abandoned:,} were given up (they are made again)"
+    return f"\nof {plural(calls, 'call')} in flight {said}"
 
 
 def _cost(summary: Summary) -> str:

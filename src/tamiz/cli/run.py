@@ -12,6 +12,7 @@ import click
 from tamiz.cli.options import settings_of, with_settings
 from tamiz.cli.places import place_of
 from tamiz.cli.render import summary_json, summary_text
+from tamiz.cli.shared import say_strange_places
 from tamiz.errors import UsageError
 from tamiz.hosts.batch import Batch, Report, Summary, run_batch
 from tamiz.statefile import StateFile
@@ -55,6 +56,8 @@ def run(  # noqa: PLR0917 - click passes flags by name
     if resubmit and not place.clustered:
         raise UsageError("--resubmit is for a cluster; a state file loses nothing: run the same command again")
     batch = Batch.prepare(settings, questions, out, clustered=place.clustered)
+    if not quiet:
+        say_strange_places(settings.prompt, _say)
     if fresh:
         _forget(settings.state)
     with _progress(questions, quiet=quiet) as watch:

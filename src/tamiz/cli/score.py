@@ -4,10 +4,13 @@ import click
 import msgspec
 
 from tamiz.cli.shared import debug_option, plain
+from tamiz.datasets import BadRow
 from tamiz.datasets.answered import ROLES, read_answered
 from tamiz.datasets.columns import parse_pairs
 from tamiz.scorers import make_scorer
+from tamiz.scoring import Score
 from tamiz.settings import load_settings
+from tamiz.units import plural
 
 __all__ = ["score"]
 
@@ -28,16 +31,21 @@ def score(
 ) -> None:
     """Score each row of FILE (.csv, .tsv, .jsonl, .parquet, also .gz), answers that somebody else gave.
 
-    One JSON object a row, in the order of the file: id, score, reason (why there is no score) and reasons (what was
-    found wrong). In JSON Lines and Parquet a reference may be a list of accepted forms.
+    FILE may be - for JSON Lines on stdin. One JSON object a row, in the order of the file: line, id, score, reason (why
+    there is no score) and reasons (what was found wrong). In JSON Lines and Parquet a reference may be a list of
+    accepted forms. A row that is no answer has no score, and its reason; then the exit code is 3.
     """
     settings = load_settings({"scorer": scorer, "check": check})
     made = make_scorer(settings.scorer, settings.check)
-    count = scored = 0
+    count = scored = bad = 0
     total = 0.0
     for row in read_answered(file, parse_pairs(columns, tuple(ROLES)) if columns else None):
-        got = made.score(row.answer, row.reference, row.question)
-        count += 1
+        if isinstance(row, BadRow):
+            bad += 1
+            got = Score(None, f"{row.file} line {row.line}: {row.problem}")
+        else:
+            count += 1
+            got = made.score(row.answer, row.reference, row.question)
         if got.value is not None:
             scored += 1
             total += got.value
@@ -46,7 +54,9 @@ def score(
             said = "; ".join(got.reasons) or got.reason or ""
             click.echo(f"{shown}  {row.id or row.line}  {plain(said)}".rstrip())
         else:
-            told = {"id": row.id or str(row.line), "score": got.value, "reason": got.reason, "reasons": got.reasons}
+            told = {"line": row.line, "id": row.id, "score": got.value, "reason": got.reason, "reasons": got.reasons}
             click.echo(msgspec.json.encode(told))
     mean = f", mean {total / scored:.3f}" if scored else ""
-    click.echo(f"{count:,} answers by {made.name}: {scored:,} scored{mean}", err=True)
+    none = f"; {plural(bad, 'row is', 'rows are')} no answer" if bad else ""
+    click.echo(f"{plural(count, 'answer')} by {made.name}: {scored:,} scored{mean}{none}", err=True)
+    click.get_current_context().exit(3 if bad else 0)

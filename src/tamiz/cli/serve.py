@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from tamiz.cli.options import serving_options, settings_of, with_settings
-from tamiz.cli.shared import debug_option
+from tamiz.cli.shared import debug_option, say_strange_places
 from tamiz.clock import SystemClock
 from tamiz.settings import load_settings
 from tamiz.telemetry.telling import telling
+from tamiz.units import plural
 
 __all__ = ["keys", "serve"]
 
@@ -37,6 +38,7 @@ def serve(**flags: Any) -> None:  # noqa: ANN401 - click passes flags by name
     from tamiz.http.serve import serve as run  # noqa: PLC0415 - only with the extra
 
     with telling(settings, SystemClock()) as told:
+        say_strange_places(settings.prompt, told.say)
         run(settings, told)
 
 
@@ -68,5 +70,5 @@ def revoke(tenant: str, keys: str | None) -> None:
 
     path = load_settings({"keys": keys}).keys
     count = take(path, tenant)
-    _say(f"{count} key{'' if count == 1 else 's'} of {tenant} revoked")
+    _say(f"{plural(count, 'key')} of {tenant} revoked")
     click.get_current_context().exit(0 if count else 1)

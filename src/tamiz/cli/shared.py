@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from tamiz.errors import UsageError
+from tamiz.prompt import read_template
 from tamiz.store.base import Reader
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "plain",
     "resolve",
     "say_json",
+    "say_strange_places",
     "shorten",
     "table",
     "until",
@@ -36,6 +38,15 @@ def debug_option(command: F) -> F:
 def json_option(text: str) -> Callable[[F], F]:
     """Add `--json` as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def say_strange_places(prompt: str | None, say: Callable[[str], None]) -> None:
+    """Say what in a prompt template looks like a place and is none, where there is such a thing."""
+    if strange := read_template(prompt).strange:
+        say(
+            f"--prompt {prompt}: sent as it stands: {', '.join(strange)}; "
+            "the places of the question are {title} and {content}"
+        )
 
 
 def say_json(value: object) -> None:

@@ -14,6 +14,7 @@ from tamiz.hosts.traffic import Emitted, Traffic, emit_traffic, plan_of
 from tamiz.traffic.arrivals import ARRIVALS
 from tamiz.traffic.popularity import POPULARITIES
 from tamiz.traffic.run import TrafficReport
+from tamiz.units import plural
 
 __all__ = ["traffic"]
 
@@ -92,7 +93,10 @@ def _summary(emitted: Emitted, *, keyed: bool) -> str:
     report = emitted.report
     outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(report.outcomes.items()))
     lines = [
-        ("asked", f"{report.sent:,} questions in {report.seconds:,.1f} s, {report.rate:,.1f}/s, to {emitted.target}"),
+        (
+            "asked",
+            f"{plural(report.sent, 'question')} in {report.seconds:,.1f} s, {report.rate:,.1f}/s, to {emitted.target}",
+        ),
         ("of these", outcomes or "none"),
     ]
     if "http_401" in report.outcomes:
@@ -107,7 +111,7 @@ def _summary(emitted: Emitted, *, keyed: bool) -> str:
         said = ", ".join(f"{count:,} times {status}" for status, count in sorted(emitted.put_off.items()))
         lines.append(("put off", f"{said}: sent again when the service said"))
     if emitted.bad_rows:
-        lines.append(("left out", f"{emitted.bad_rows:,} rows that are no questions"))
+        lines.append(("left out", plural(emitted.bad_rows, "row that is no question", "rows that are no questions")))
     if report.state == "stopped":
         lines.append(("stopped", "before its end"))
     lines.append(("log", emitted.events))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tamiz.cli.shared import debug_option, json_option, say_json, table
+from tamiz.units import plural
 
 if TYPE_CHECKING:
     from tamiz.vocabulary.contrast import Contrast
@@ -45,7 +46,7 @@ def vocabulary(source: str, out: str | None, as_json: bool) -> None:  # noqa: FB
     click.echo()
     click.echo(_listed("words of models", tops["most_model"]))
     if out is not None:
-        click.echo(f"{len(found):,} words in {out}", err=True)
+        click.echo(f"{plural(len(found), 'word')} in {out}", err=True)
 
 
 def _tops(found: "Sequence[Contrast]") -> "dict[str, list[Contrast]]":

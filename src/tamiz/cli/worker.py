@@ -5,7 +5,7 @@ from typing import Any, Final
 import click
 
 from tamiz.cli.options import cluster_options, serving_options, settings_of, with_settings
-from tamiz.cli.shared import debug_option, json_option, say_json, table
+from tamiz.cli.shared import debug_option, json_option, say_json, say_strange_places, table
 from tamiz.errors import UsageError
 from tamiz.telemetry.telling import telling
 
@@ -48,6 +48,7 @@ def worker(stages: tuple[str, ...], http: bool, **flags: Any) -> None:  # noqa: 
         Services.check(settings, stages)
         beside = Services
     with telling(settings, staff.clock) as told:
+        say_strange_places(settings.prompt, told.say)
         run_staff(staff, told, beside)
 
 

@@ -1,18 +1,22 @@
 """Reads files of answered questions: question, answer, reference, and where somebody judged it, a label."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
 
+from tamiz.datasets.columns import check_found, check_given, recognise
+from tamiz.datasets.jsonl import objects
+from tamiz.datasets.parquet import rows_of
 from tamiz.datasets.records import Records
-from tamiz.datasets.rows import shorten
+from tamiz.datasets.rows import BadRow, bad_row, reference_of, shorten, text_of
 from tamiz.datasets.sniff import check_file, check_text_file, kind_of
-from tamiz.datasets.source import Lines, Source
+from tamiz.datasets.source import Lines, Source, standard_input
 from tamiz.errors import UsageError
-from tamiz.scoring import joined
+from tamiz.units import plural
 
-__all__ = ["ROLES", "Answered", "read_answered"]
+__all__ = ["ROLES", "Answered", "is_good", "read_answered"]
 
 ROLES: Final[dict[str, tuple[str, ...]]] = {
     "question": ("question", "title", "prompt", "query", "input"),
@@ -26,148 +30,120 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
 _TRUE: Final = frozenset({"1", "1.0", "true", "yes", "y", "good", "right", "correct", "accepted", "ok"})
 _FALSE: Final = frozenset({"0", "0.0", "false", "no", "n", "bad", "wrong", "incorrect", "exhausted", "failed"})
 
+_LOOKED_AT: Final = 100
+_SHAPES: Final = 1_000
+
+_Record = tuple[int, dict[str, Any] | str]
+"""A line's number, and its values by the names of their columns, or what is wrong with it."""
+
 
 class Answered(msgspec.Struct, frozen=True):
-    """An answer to judge. `label` tells whether somebody found it good; `None` where nobody looked."""
+    """An answer to judge."""
 
     line: int
     """Where its row starts, from 1; in Parquet its number, from 1."""
     question: str
     answer: str
     reference: str | None
-    label: bool | None
+    label: str | None
+    """What somebody found of it, as the file says it: see `is_good`."""
     id: str | None
 
 
-def read_answered(path: str, columns: Mapping[str, str] | None = None) -> Iterator[Answered]:
-    """Give the rows of a .csv, .tsv, .jsonl or .parquet file, also .gz; `columns` names a role's column.
+def read_answered(path: str, columns: Mapping[str, str] | None = None) -> Iterator[Answered | BadRow]:
+    """Give the rows of a .csv, .tsv, .jsonl or .parquet file, also .gz; `-` is JSON Lines on standard input.
 
-    A reference that is a list (in JSON Lines, Parquet) has its elements for accepted forms. Raises `UsageError`, which
-    names the line, where the file has no answer column or a row cannot be read.
+    `columns` names a role's column. A reference that is a list (in JSON Lines, Parquet) has its elements for accepted
+    forms. A row that is no answer is given as a `BadRow`, and those after it still come. Raises `UsageError` where the
+    file cannot be read at all, or none of its first hundred rows has an answer column.
     """
     given = dict(columns or {})
-    for role in given:
-        if role not in ROLES:
-            raise UsageError(f"--columns: {role!r} is not a role; the roles are {', '.join(ROLES)}")
+    check_given(given, ROLES)
+    if path == "-":
+        return _rows(path, objects(path, Lines(standard_input())), given)
     check_file(path)
     kind, gz = kind_of(path)
     source = Source(path, gz)
-    if kind != "parquet":
-        check_text_file(source, kind)
-    found: dict[str, str] | None = None
-    for line, row in _records(source, kind):
-        if found is None or kind == "jsonl":
-            found = _columns(path, list(row), given)
-        yield _answered(path, line, {role: row.get(name) for role, name in found.items()})
-    if found is None:
-        raise UsageError(f"{path!r} is empty; give a file with answers")
-
-
-def _records(source: Source, kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
     if kind == "parquet":
-        yield from _parquet(source)
-        return
+        return _rows(path, rows_of(source), given)
+    check_text_file(source, kind)
+    return _rows(path, _text_rows(source, kind), given)
+
+
+def is_good(row: Answered, path: str) -> bool | None:
+    """Tell what a row's label says; `None` where nobody looked. Raises `UsageError` where it says neither."""
+    text = (row.label or "").strip().lower()
+    if not text:
+        return None
+    if text in _TRUE or text in _FALSE:
+        return text in _TRUE
+    raise UsageError(f"{path!r}, line {row.line}: the label {shorten(text)} is neither good nor bad: write 1 or 0")
+
+
+def _rows(path: str, records: Iterator[_Record], given: Mapping[str, str]) -> Iterator[Answered | BadRow]:
+    seen: list[_Record] = []
+    names: dict[str, None] = {}
+    found: Mapping[str, int] = {}
+    for line, values in records:
+        seen.append((line, values))
+        names.update(dict.fromkeys(values if isinstance(values, dict) else ()))
+        found = recognise(list(names), given, ROLES)
+        if ("answer" in found and given.keys() <= found.keys()) or len(seen) >= _LOOKED_AT:
+            break
+    if not seen:
+        raise UsageError(f"{path!r} is empty; give a file with answers")
+    if names:
+        check_found(path, list(names), given, found, "answer")
+    shapes: dict[tuple[str, ...], dict[str, str]] = {}
+    for line, values in itertools.chain(seen, records):
+        if isinstance(values, str):
+            yield bad_row(path, line, values)
+            continue
+        shape = tuple(values)
+        if shape not in shapes:
+            if len(shapes) >= _SHAPES:
+                shapes.clear()
+            shapes[shape] = {role: shape[at] for role, at in recognise(shape, given, ROLES).items()}
+        yield _answered(path, line, {role: values[name] for role, name in shapes[shape].items()})
+
+
+def _text_rows(source: Source, kind: str) -> Iterator[_Record]:
     with source.open() as stream:
         lines = Lines(stream)
         if kind == "jsonl":
-            for number, raw in enumerate(lines, 1):
-                if raw.strip():
-                    yield number, _object(source.path, number, raw)
+            yield from objects(source.path, lines)
         else:
-            names: list[str] | None = None
-            for line, fields, flaw in Records(lines, "," if kind == "csv" else "\t"):
-                if flaw is not None:
-                    raise UsageError(f"{source.path!r}, line {line}: {flaw}")
-                if names is None:
-                    names = fields
-                elif len(fields) != len(names):
-                    raise UsageError(
-                        f"{source.path!r}, line {line}: the row has {len(fields)} columns, not {len(names)}"
-                    )
-                else:
-                    yield line, dict(zip(names, fields, strict=True))
-        if lines.broken:
-            raise UsageError(f"{source.path!r}: {lines.broken}")
+            yield from _table(source.path, Records(lines, "," if kind == "csv" else "\t"))
 
 
-def _object(path: str, number: int, raw: bytes) -> dict[str, Any]:
+def _table(path: str, records: Records) -> Iterator[_Record]:
+    names: list[str] | None = None
+    for line, fields, flaw in records:
+        if flaw is not None and names is None:
+            raise UsageError(f"{path!r}, line {line}: {flaw}")
+        if flaw is not None:
+            yield line, flaw
+        elif names is None:
+            names = fields
+        elif len(fields) != len(names):
+            yield line, f"the row has {plural(len(fields), 'column')}, not {len(names)}"
+        else:
+            yield line, dict(zip(names, fields, strict=True))
+
+
+def _answered(path: str, line: int, value: Mapping[str, Any]) -> Answered | BadRow:
+    id_ = value.get("id")
     try:
-        value = msgspec.json.decode(raw)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path!r}, line {number}: it is not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise UsageError(f"{path!r}, line {number}: {shorten(value)} is not a JSON object")
-    return value
-
-
-def _parquet(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        import pyarrow.parquet  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise UsageError("Parquet needs pyarrow, which is not installed: pip install 'tamiz[lab]'") from error
-    if source.gz:
-        raise UsageError(f"{source.path!r}: decompress it first, Parquet is compressed by itself")
-    try:
-        with pyarrow.parquet.ParquetFile(source.path) as table:
-            number = 0
-            for batch in table.iter_batches(512):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except (OSError, pyarrow.ArrowException) as error:
-        raise UsageError(f"{source.path!r} is no Parquet, or damaged: {str(error).splitlines()[0]}") from error
-
-
-def _columns(path: str, names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Give the name of each role's column."""
-    plain = {name.strip().casefold().replace(" ", "_").replace("-", "_"): name for name in reversed(names)}
-    found = {}
-    for role, choices in ROLES.items():
-        if role in given:
-            if given[role] not in names:
-                raise UsageError(
-                    f"{path!r} has no column {given[role]!r} for {role}; its columns are {', '.join(names)}"
-                )
-            found[role] = given[role]
-        elif choice := next((each for each in choices if each in plain and plain[each] not in given.values()), None):
-            found[role] = plain[choice]
-    if "answer" not in found:
-        raise UsageError(
-            f"{path!r} has no answer column; its columns are {', '.join(names)}. Name it: --columns answer=NAME"
+        answer = text_of("answer", value.get("answer"))
+        if answer is None:
+            raise ValueError("the row has no answer (it is absent or null)")  # noqa: TRY301 - like those of `text_of`
+        return Answered(
+            line=line,
+            question=text_of("question", value.get("question")) or "",
+            answer=answer,
+            reference=reference_of(value.get("reference")),
+            label=text_of("label", value.get("label")),
+            id=text_of("id", id_) or None,
         )
-    return found
-
-
-def _answered(path: str, line: int, values: Mapping[str, Any]) -> Answered:
-    reference = values.get("reference")
-    forms = [
-        _text(path, line, "reference", each) for each in (reference if isinstance(reference, list) else [reference])
-    ]
-    id_ = _text(path, line, "id", values.get("id"))
-    return Answered(
-        line=line,
-        question=_text(path, line, "question", values.get("question")),
-        answer=_text(path, line, "answer", values.get("answer")),
-        reference=joined(forms),
-        label=_label(path, line, values.get("label")),
-        id=id_ or None,
-    )
-
-
-def _text(path: str, line: int, role: str, value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool | dict | list):
-        raise UsageError(f"{path!r}, line {line}: the {role} {shorten(value)} is not a text")
-    return value if isinstance(value, str) else str(value)
-
-
-def _label(path: str, line: int, value: object) -> bool | None:
-    text = str(value).strip().lower() if value is not None else ""
-    if not text:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise UsageError(f"{path!r}, line {line}: the label {shorten(value)} is neither good nor bad: write 1 or 0")
+    except ValueError as error:
+        return bad_row(path, line, str(error), id_=str(id_) if isinstance(id_, str | int) else None)

@@ -1,7 +1,7 @@
 """Which column of a file is what: recognised by its name, or given by the user."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from tamiz.datasets.rows import shorten
@@ -54,17 +54,21 @@ def parse_pairs(text: str, roles: Sequence[str] = tuple(ROLES)) -> dict[str, str
     return columns
 
 
-def check_given(columns: Mapping[str, str]) -> None:
+def check_given(columns: Mapping[str, str], roles: Collection[str] = ROLES) -> None:
     """Raise `UsageError` where a key is not a role or a name is blank."""
     for role, name in columns.items():
-        if role not in ROLES:
-            raise UsageError(f"--columns: {role!r} (in {f'{role}={name}'!r}) is not a role; the roles are {_roles()}")
+        if role not in roles:
+            raise UsageError(
+                f"--columns: {role!r} (in {f'{role}={name}'!r}) is not a role; the roles are {', '.join(roles)}"
+            )
         if not name.strip():
             raise UsageError(f"--columns: {f'{role}={name}'!r} names no column; write {role}=NAME")
 
 
-def recognise(names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
-    """Give the position of each role's column; a role without one is absent.
+def recognise(
+    names: Sequence[str], given: Mapping[str, str], roles: Mapping[str, Sequence[str]] = ROLES
+) -> dict[str, int]:
+    """Give the position of each role's column; a role without one is absent. `roles` have their names, best first.
 
     A given column is found by its exact name, else by the same rules as a recognised one: case, blanks around it, and
     whether its words are joined by blanks, hyphens or underscores do not matter.
@@ -77,7 +81,7 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
         elif _plain(name) in plain:
             found[role] = plain.index(_plain(name))
     taken = set(found.values())
-    for role, alternatives in ROLES.items():
+    for role, alternatives in roles.items():
         if role not in given:
             free = (plain.index(name) for name in alternatives if name in plain)
             position = next((at for at in free if at not in taken), None)
@@ -86,26 +90,24 @@ def recognise(names: Sequence[str], given: Mapping[str, str]) -> dict[str, int]:
     return found
 
 
-def check_found(path: str, names: Sequence[str], given: Mapping[str, str], found: Mapping[str, int]) -> None:
-    """Raise `UsageError`, which lists the columns there are, where a given one or the question's is not among them.
+def check_found(
+    path: str, names: Sequence[str], given: Mapping[str, str], found: Mapping[str, int], needed: str = "question"
+) -> None:
+    """Raise `UsageError`, which lists the columns there are, where a given one or the needed one is not among them.
 
     Where it is a given one, it is `NoSuchColumn`.
     """
     for role, name in given.items():
         if role not in found:
             raise NoSuchColumn(f"{path!r} has no column {name!r} for {role}; {_there_are(names)}. Correct --columns.")
-    if "question" not in found:
+    if needed not in found:
         raise UsageError(
-            f"{path!r} has no question column; {_there_are(names)}. Name it: --columns question=NAME{_hint(names)}"
+            f"{path!r} has no {needed} column; {_there_are(names)}. Name it: --columns {needed}=NAME{_hint(names)}"
         )
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
-
-
-def _roles() -> str:
-    return ", ".join(ROLES)
 
 
 def _part_at(text: str, at: int) -> str:

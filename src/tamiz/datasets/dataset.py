@@ -1,16 +1,12 @@
 """Opens question files."""
 
-import io
-import sys
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
 
 from tamiz.datasets import delimited, jsonl, parquet
 from tamiz.datasets.columns import check_given
 from tamiz.datasets.rows import BadRow, Read, Row
 from tamiz.datasets.sniff import check_file, check_text_file, kind_of
-from tamiz.datasets.source import Source
-from tamiz.errors import UsageError
+from tamiz.datasets.source import Source, standard_input
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -43,9 +39,7 @@ def open_dataset(path: str, columns: Mapping[str, str] | None = None) -> Dataset
 
 def _prepare(path: str, given: Mapping[str, str]) -> Read:
     if path == "-":
-        if sys.stdin is None:
-            raise UsageError("standard input is closed; give a file, or JSON Lines on standard input")
-        return jsonl.prepare_stdin(_standard_input(), given)
+        return jsonl.prepare_stdin(standard_input(), given)
     check_file(path)
     kind, gz = kind_of(path)
     source = Source(path, gz)
@@ -55,11 +49,3 @@ def _prepare(path: str, given: Mapping[str, str]) -> Read:
     if kind == "jsonl":
         return jsonl.prepare(source, given)
     return delimited.prepare(source, "," if kind == "csv" else "\t", given)
-
-
-def _standard_input() -> BinaryIO:
-    """Give standard input by a buffer of its own: Python aborts if it ends while a thread is reading `sys.stdin`."""
-    try:
-        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
-    except OSError:  # it is something in memory
-        return sys.stdin.buffer

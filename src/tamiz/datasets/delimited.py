@@ -10,6 +10,7 @@ from tamiz.datasets.records import Record, Records
 from tamiz.datasets.rows import BadRow, Read, Row, bad_row, shorten
 from tamiz.datasets.source import Lines, Source
 from tamiz.errors import UsageError
+from tamiz.units import plural
 
 __all__ = ["prepare"]
 
@@ -87,7 +88,7 @@ def _bad(file: str, record: Record, layout: _Layout) -> BadRow:
     title = fields[question] if question < len(fields) else ""
     if flaw is None and len(fields) != layout.width:
         start = shorten(fields[0])
-        flaw = f"the row that starts with {start} has {len(fields)} columns where {layout.width} are expected"
+        flaw = f"the row that starts with {start} has {plural(len(fields), 'column')} where {layout.width} are expected"
     return bad_row(
         file,
         line,

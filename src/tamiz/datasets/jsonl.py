@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -13,12 +13,12 @@ from tamiz.datasets.sniff import check_text
 from tamiz.datasets.source import ROW_CAP, Lines, Source
 from tamiz.errors import UsageError
 
-__all__ = ["prepare", "prepare_stdin"]
+__all__ = ["objects", "prepare", "prepare_stdin"]
 
 _LOOKED_AT: Final = 100
 _SHAPES: Final = 1_000
 _SALVAGED: Final = 1_000_000
-_NUMBERS: Final = frozenset(b"-0123456789")
+_TOO_LONG: Final = "the row is over 32 MB"
 
 
 def prepare(source: Source, given: Mapping[str, str]) -> Read:
@@ -52,6 +52,34 @@ def prepare_stdin(stream: BinaryIO, given: Mapping[str, str]) -> Read:
         return unread.pop()
 
     return read
+
+
+def objects(path: str, lines: Lines) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Give the objects of lines, each with its number; in place of what is none, a sentence that says why.
+
+    Raises `UsageError` where the first line does not even begin like one.
+    """
+    decode = msgspec.json.Decoder().decode
+    number = 0
+    started = False
+    for number, raw in enumerate(lines, 1):
+        line = raw.strip()
+        if not line:
+            continue
+        if not started:
+            _check_first(path, line)
+            started = True
+        if len(raw) > ROW_CAP:
+            yield number, _TOO_LONG
+            continue
+        try:
+            value = decode(raw)
+        except (ValueError, RecursionError) as error:
+            yield number, _why(raw, error)
+        else:
+            yield number, value if isinstance(value, dict) else f"{shorten(value)} is not a JSON object"
+    if lines.broken:
+        yield number + 1, lines.broken
 
 
 def _look(path: str, lines: Lines, raws: Iterator[bytes], given: Mapping[str, str]) -> list[bytes]:
@@ -112,7 +140,7 @@ class _Reader:
         number = 0
         for number, raw in enumerate(raws, 1):
             if len(raw) > ROW_CAP:
-                yield self._bad(number, raw, "the row is over 32 MB")
+                yield self._bad(number, raw, _TOO_LONG)
                 continue
             try:
                 value = decode(raw)

@@ -13,7 +13,7 @@ from tamiz.datasets.rows import BadRow, Read, Row, bad_row, make_row
 from tamiz.datasets.source import BROKEN, Source, how_broken
 from tamiz.errors import UsageError
 
-__all__ = ["prepare"]
+__all__ = ["Plain", "prepare", "rows_of"]
 
 _MAGIC: Final = b"PAR1"
 _BATCH: Final = 512
@@ -25,16 +25,8 @@ def prepare(source: Source, given: Mapping[str, str]) -> Read:
     Raises `UsageError` for a file that is not Parquet, or without question column or rows, and where pyarrow is not
     installed. A compressed file is decompressed to a temporary one, which goes with what is returned.
     """
-    pyarrow = _pyarrow()
-    local = _Decompressed(source) if source.gz else None
-    path = local.path if local else source.path
-    _check_magic(source.path, path)
-    try:
-        with pyarrow.parquet.ParquetFile(path) as table:
-            names = table.schema_arrow.names
-            rows = table.metadata.num_rows
-    except (OSError, pyarrow.ArrowException) as error:
-        raise UsageError(f"{source.path!r} is damaged Parquet: {_one_line(error)}; fetch it again") from error
+    plain = Plain(source)
+    names, rows = plain.shape()
     found = recognise(names, given)
     check_found(source.path, names, given, found)
     if not rows:
@@ -42,8 +34,8 @@ def prepare(source: Source, given: Mapping[str, str]) -> Read:
     columns = {role: names[at] for role, at in found.items()}
 
     def read() -> Iterator[Row | BadRow]:
-        # `local` is named here so that its file lasts as long as this function
-        return _rows(source.path, local.path if local else source.path, columns)
+        # `plain` is named here so that its file lasts as long as this function
+        return _rows(source.path, plain.path, columns)
 
     return read
 
@@ -61,7 +53,7 @@ def _rows(file: str, path: str, columns: Mapping[str, str]) -> Iterator[Row | Ba
                     yield from _batch(file, line, batch, columns)
                     line += batch.num_rows
             except (OSError, pyarrow.ArrowException) as error:
-                yield bad_row(file, line, f"rows {line} to {after} cannot be read: damaged data ({_one_line(error)})")
+                yield bad_row(file, line, _damaged(line, after, error))
 
 
 def _batch(file: str, line: int, batch: Any, columns: Mapping[str, str]) -> Iterator[Row | BadRow]:  # noqa: ANN401
@@ -92,10 +84,51 @@ def _check_magic(shown: str, path: str) -> None:
             raise UsageError(f"{shown!r} is cut short: Parquet's own index at its end is missing; fetch it again")
 
 
-class _Decompressed:
-    """A compressed file's content in a temporary file, which is removed with this object."""
+def rows_of(source: Source) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Give the rows by their numbers, from 1; in place of those of a damaged group, a sentence that says so.
+
+    Raises `UsageError` as `prepare` does.
+    """
+    pyarrow = _pyarrow()
+    plain = Plain(source)
+    plain.shape()
+    with pyarrow.parquet.ParquetFile(plain.path, pre_buffer=False, buffer_size=1 << 20) as table:
+        after = 0
+        for group in range(table.num_row_groups):
+            line = after + 1
+            after += table.metadata.row_group(group).num_rows
+            try:
+                for batch in table.iter_batches(_BATCH, row_groups=[group]):
+                    rows = zip(*map(_values, batch.columns), strict=True)
+                    yield from enumerate((dict(zip(batch.schema.names, row, strict=True)) for row in rows), line)
+                    line += batch.num_rows
+            except (OSError, pyarrow.ArrowException) as error:
+                yield line, _damaged(line, after, error)
+
+
+class Plain:
+    """Parquet under a path: the file's own, or one of its decompressed content, which is removed with this object.
+
+    Raises `UsageError` where it is not Parquet.
+    """
 
     def __init__(self, source: Source) -> None:
+        self._shown = source.path
+        self.path = source.path
+        if source.gz:
+            self._decompress(source)
+        _check_magic(source.path, self.path)
+
+    def shape(self) -> tuple[list[str], int]:
+        """Give the names of its columns, and how many rows it has. Raises `UsageError` where it is damaged."""
+        pyarrow = _pyarrow()
+        try:
+            with pyarrow.parquet.ParquetFile(self.path) as table:
+                return list(table.schema_arrow.names), table.metadata.num_rows
+        except (OSError, pyarrow.ArrowException) as error:
+            raise UsageError(f"{self._shown!r} is damaged Parquet: {_one_line(error)}; fetch it again") from error
+
+    def _decompress(self, source: Source) -> None:
         with tempfile.NamedTemporaryFile(suffix=".parquet", delete=False) as target:
             self.path = target.name
             weakref.finalize(self, Path(target.name).unlink, missing_ok=True)
@@ -112,6 +145,10 @@ def _pyarrow() -> Any:  # noqa: ANN401
         return importlib.import_module("pyarrow")
     except ImportError as error:
         raise UsageError("Parquet needs pyarrow, which is not installed: pip install 'tamiz[lab]'") from error
+
+
+def _damaged(line: int, last: int, error: Exception) -> str:
+    return f"rows {line} to {last} cannot be read: damaged data ({_one_line(error)})"
 
 
 def _one_line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from tamiz.scoring import joined
 
-__all__ = ["FIELD_CAP", "BadRow", "Read", "Row", "bad_row", "make_row", "shorten", "text_of"]
+__all__ = ["FIELD_CAP", "BadRow", "Read", "Row", "bad_row", "make_row", "reference_of", "shorten", "text_of"]
 
 FIELD_CAP: Final = 10_000_000
 """The longest field that is accepted, in bytes of UTF-8."""
@@ -75,7 +75,7 @@ def make_row(  # noqa: PLR0917 (the order of `Row`, which is called once a row)
             text_of("id", id_) or None,
             _not_blank(text_of("question", title)),
             text_of("content", content) or "",
-            _reference(reference),
+            reference_of(reference),
         )
     except ValueError as error:
         shown = str(id_) if isinstance(id_, str | int) else None
@@ -132,7 +132,8 @@ def _not_blank(title: str | None) -> str:
     return title
 
 
-def _reference(value: object) -> str | None:
+def reference_of(value: object) -> str | None:
+    """Give a reference as text, one form or a list of them; `None` where it is blank. Raises `ValueError` likewise."""
     if isinstance(value, list):
         text = joined(text_of("reference", form) for form in value)
         if text is not None:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 
 from tamiz.errors import UsageError
 
-__all__ = ["BOM", "BROKEN", "ROW_CAP", "Lines", "Source", "how_broken"]
+__all__ = ["BOM", "BROKEN", "ROW_CAP", "Lines", "Source", "how_broken", "standard_input"]
 
 BOM: Final = b"\xef\xbb\xbf"
 """The mark that some programs put before UTF-8."""
@@ -76,6 +77,19 @@ class Lines:
     def _skip_line(self) -> None:
         while (rest := self._stream.readline(_BLOCK)) and not rest.endswith(b"\n"):
             pass
+
+
+def standard_input() -> BinaryIO:
+    """Give standard input by a buffer of its own: Python aborts if it ends while a thread is reading `sys.stdin`.
+
+    Raises `UsageError` where it is closed.
+    """
+    if sys.stdin is None:
+        raise UsageError("standard input is closed; give a file, or JSON Lines on standard input")
+    try:
+        return io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False))
+    except OSError:  # it is something in memory
+        return sys.stdin.buffer
 
 
 def how_broken(error: Exception) -> str:

@@ -15,7 +15,7 @@ from tamiz.cache import make_cache
 from tamiz.clock import Clock, SystemClock
 from tamiz.datasets import BadRow, Dataset, Row, open_dataset, parse_columns
 from tamiz.effects import EndpointState
-from tamiz.errors import StateError, TamizError, UsageError
+from tamiz.errors import GaveUp, ModelRefused, StateError, TamizError, UsageError
 from tamiz.hosts.counters import Counters
 from tamiz.hosts.embedded import EmbeddedHost
 from tamiz.hosts.feed import RowFeed
@@ -35,14 +35,25 @@ from tamiz.settings import Settings
 from tamiz.statefile import StateFile
 from tamiz.store.sqlite import SqliteAnswers, SqliteClaims, SqliteDeferrals, SqliteEndpoints
 from tamiz.telemetry.observer import Observer
+from tamiz.units import plural
 
 __all__ = ["Batch", "Report", "Summary", "agree_on_settings", "output_of", "run_batch"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What a run came to. `totals` is over all rows written, also those that an earlier process finished."""
+    """What a run came to. `totals` is over all rows with an outcome, also those that an earlier process finished."""
 
     totals: Totals
+    written: int
+    """Rows written: all those before the first that is open."""
+    read: int
+    """Rows of the input that were looked at."""
+    all_read: bool
+    """Whether the input has no others."""
+    finished: int
+    """Outcomes of this process."""
+    all_calls: int
+    """Model calls over all processes."""
     calls: int
     """Model calls of this process."""
     tokens: int | None
@@ -58,6 +69,11 @@ class Summary(msgspec.Struct, kw_only=True):
     """Calls that were in flight at the interrupt and ended in time."""
     abandoned: int
     """Calls that were given up; they are made again."""
+
+    @property
+    def first_open(self) -> int | None:
+        """Which row, from 1, is the first that is open; `None` where none of those that were looked at is."""
+        return self.written + 1 if self.written < self.read else None
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -150,6 +166,7 @@ async def _run(
     for gone in fleet.restore(await endpoints.states()):
         await endpoints.save(gone)
     spending = Spending(state, Budget(calls=settings.max_calls, tokens=settings.max_tokens))
+    calls_before = spending.calls
     flow = make_flow(
         settings,
         names=STAGES,
@@ -189,23 +206,34 @@ async def _run(
             clock=clock,
             live=any(dataset.path == "-" for dataset in batch.datasets),
         )
-        with _stop_on_signals(host) as interrupted:
+        with _stop_on_signals(host, feed) as interrupted:
             watcher = asyncio.create_task(_watch(watch, host, feed, results, fleet)) if watch else None
             try:
                 await host.run(feed)
+            except (ModelRefused, GaveUp):
+                await _write_known(host, feed, results)
+                raise
+            else:
+                await _write_known(host, feed, results)
             finally:
                 if watcher is not None:
                     watcher.cancel()
                 await fleet.close()
         stopped = "interrupted" if interrupted() else "budget" if host.budget_spent else None
-        if stopped is None and len(spool):
+        if stopped is None and results.open:
             raise StateError(
-                f"{len(spool)} questions have no outcome and nothing is left to do for them in {settings.state}: "
-                "the file was changed by something else. Start anew with --fresh"
+                f"{plural(results.open, 'question has', 'questions have')} no outcome and nothing is left to do for "
+                f"them in {settings.state}: the file was changed by something else. Start anew with --fresh"
             )
+        results.count_the_rest()
         return Summary(
             totals=results.totals,
-            calls=host.counters.calls,
+            written=results.written,
+            read=feed.rows,
+            all_read=feed.all_read,
+            finished=sum(host.counters.outcomes.values()),
+            all_calls=spending.calls,
+            calls=spending.calls - calls_before,
             tokens=host.counters.tokens,
             known=feed.known,
             seconds=clock.monotonic() - began,
@@ -214,6 +242,16 @@ async def _run(
             finished_late=host.counters.finished_late,
             abandoned=host.counters.abandoned,
         )
+
+
+async def _write_known(host: EmbeddedHost, feed: RowFeed, results: Results) -> None:
+    """Write the rows that were finished before, also where the host ended before it had come by them.
+
+    The output was emptied, and is never left with less than what the state file knows. A live input is waited for only
+    as long as its next row could be written.
+    """
+    while not host.out_of_time and not (feed.live and results.open) and await feed.pass_known():
+        results.write()
 
 
 @contextlib.contextmanager
@@ -268,7 +306,7 @@ async def _watch(
 
 
 @contextlib.contextmanager
-def _stop_on_signals(host: EmbeddedHost) -> Iterator[Callable[[], bool]]:
+def _stop_on_signals(host: EmbeddedHost, feed: RowFeed) -> Iterator[Callable[[], bool]]:
     """Have Ctrl-C and SIGTERM stop the host: the first lets calls in flight finish, the second abandons them."""
     loop = asyncio.get_running_loop()
     received = 0
@@ -277,6 +315,8 @@ def _stop_on_signals(host: EmbeddedHost) -> Iterator[Callable[[], bool]]:
         nonlocal received
         received += 1
         host.stop(grace=received == 1)
+        if feed.live:
+            feed.end()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)

@@ -95,6 +95,11 @@ class EmbeddedHost:
         """When the next deferred event is due, in seconds since the epoch."""
         return self._next_due
 
+    @property
+    def out_of_time(self) -> bool:
+        """Whether it was asked to stop, and the time that it got for that is over."""
+        return self._stop_by is not None and self._clock.monotonic() >= self._stop_by
+
     def waiting(self) -> dict[str, int]:
         """Give how many events each stage has still to take up."""
         found = {name: self._bus.waiting(name) for name in self._stages}
@@ -157,7 +162,7 @@ class EmbeddedHost:
         if self._failure is not None or self._commits.failure is not None:
             return True
         if self._calls:
-            return self._stop_by is not None and self._clock.monotonic() >= self._stop_by
+            return self.out_of_time
         if self._stopping or self.budget_spent:
             return not any(self._bus.waiting(group) for group in _DOWNSTREAM_FIRST)
         return self._fed and not self._bus.open and self._next_due is None

@@ -23,6 +23,8 @@ _CHUNK: Final = 64
 _AHEAD: Final = 4
 """Chunks that the reader may be ahead of the flow."""
 
+_Submission = tuple[str, Row | BadRow]
+
 
 class _Memory(Protocol):
     """Who knows which submissions need not be fed."""
@@ -37,7 +39,8 @@ class RowFeed:
 
     Rows whose submission the store knows already are not fed again; all of them are noted in the spool, in their order.
     `settings` and `asked_how` are the digests that identify a submission and a question (see `identity`). `live` takes
-    each row as it comes, where it may be long before the next one (a pipe).
+    each row as it comes, where it may be long before the next one (a pipe). `rows` and `known` count those that it has
+    noted, and those of them that were known; `all_read` tells whether there are no others.
     """
 
     def __init__(
@@ -53,6 +56,9 @@ class RowFeed:
     ) -> None:
         self.rows = 0
         self.known = 0
+        self.all_read = False
+        self.live = live
+        self._ended = False
         self._settings = settings
         self._asked_how = asked_how
         self._answers = answers
@@ -71,23 +77,51 @@ class RowFeed:
 
     async def next(self, limit: int) -> Effects | None:
         """Give up to `limit` rows as questions, or `None` after the last. Raises what the reading raised."""
-        if not self._read_rows:
+        if not await self._fill():
+            return None
+        submissions, new = await self._look(limit)
+        self._take(submissions, len(submissions) - len(new))
+        return self._submit([(submission, row) for submission, row in submissions if submission in new])
+
+    async def pass_known(self) -> bool:
+        """Note rows that are known from before, up to the first that is not; `False` where the next one is not."""
+        if not await self._fill():
+            return False
+        submissions, new = await self._look(_CHUNK)
+        known = list(itertools.takewhile(lambda each: each[0] not in new, submissions))
+        self._take(known, len(known))
+        return len(known) > 0
+
+    def end(self) -> None:
+        """Wait for no more rows: those that are read already are the last."""
+        self._chunks.put_nowait([])
+
+    async def _fill(self) -> bool:
+        """Have rows to look at; `False` after the last. Raises what the reading raised."""
+        if not self._read_rows and not self._ended:
             chunk = await self._chunks.get()
             self._ahead.release()
             if isinstance(chunk, BaseException):
                 raise chunk
-            if chunk is None:
-                return None
-            self._read_rows = chunk
-        chunk, self._read_rows = self._read_rows[:limit], self._read_rows[limit:]
-        submissions = [(message_id(self._settings, self.rows + n, *_content(row)), row) for n, row in enumerate(chunk)]
-        self.rows += len(chunk)
-        self._spool.append([submission for submission, _ in submissions])
-        new = await self._answers.unknown([submission for submission, _ in submissions])
-        self.known += len(chunk) - len(new)
-        return self._submit([(submission, row) for submission, row in submissions if submission in new])
+            self._ended, self.all_read = not chunk, chunk is None
+            self._read_rows = chunk or []
+        return len(self._read_rows) > 0
 
-    def _submit(self, submissions: Sequence[tuple[str, Row | BadRow]]) -> Effects:
+    async def _look(self, limit: int) -> tuple[list[_Submission], set[str]]:
+        """Give the next rows with their ids, and which of those are new."""
+        submissions = [
+            (message_id(self._settings, self.rows + n, *_content(row)), row)
+            for n, row in enumerate(self._read_rows[:limit])
+        ]
+        return submissions, await self._answers.unknown([submission for submission, _ in submissions])
+
+    def _take(self, submissions: Sequence[_Submission], known: int) -> None:
+        del self._read_rows[: len(submissions)]
+        self.rows += len(submissions)
+        self.known += known
+        self._spool.append([submission for submission, _ in submissions])
+
+    def _submit(self, submissions: Sequence[_Submission]) -> Effects:
         emit: list[Event] = []
         record: list[Event] = []
         for submission, row in submissions:

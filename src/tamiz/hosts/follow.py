@@ -86,9 +86,19 @@ async def _run(
                 feeding.cancel()
                 await asyncio.gather(feeding, return_exceptions=True)
             totals = following.totals
+            while await following.write():
+                pass
+            written = totals.rows
+            await following.count_the_rest()
+            calls = totals.attempts + totals.retries
             return Summary(
                 totals=totals,
-                calls=totals.attempts + totals.retries,
+                written=written,
+                read=feed.rows,
+                all_read=feed.all_read,
+                finished=max(totals.rows - feed.known, 0),
+                all_calls=calls,
+                calls=calls,
                 tokens=None,
                 known=feed.known,
                 seconds=clock.monotonic() - began,
@@ -208,7 +218,7 @@ class _Following:
         while not self._stop.is_set():
             if feeding.done():
                 feeding.result()
-            if await self._write() or (give_up_after is not None and await self._progressed()):
+            if await self.write() or (give_up_after is not None and await self._progressed()):
                 last = clock.monotonic()
             elif self._fed and not len(self._spool):
                 await self._count_failures()
@@ -225,6 +235,15 @@ class _Following:
                     async with asyncio.timeout(_LOOK_EVERY):
                         await self._stop.wait()
 
+    async def count_the_rest(self) -> None:
+        """Count the rows that have an outcome behind one that has none; nothing can be written after it."""
+        while ids := self._spool.peek(_AT_ONCE):
+            ready = await self._store.results.finished(ids[0], ids[-1])
+            for message_id in ids:
+                if message_id in ready:
+                    self.totals.add(ready[message_id])
+            self._spool.drop(len(ids))
+
     async def _progressed(self) -> bool:
         """Tell whether outcomes have come since it was last asked, though the next row may have to wait for its own."""
         now = self._batch.clock.monotonic()
@@ -234,7 +253,7 @@ class _Following:
         self._ended = await self._store.results.ended(ids[0], ids[0][:_SETTINGS] + "g")
         return self._ended != before
 
-    async def _write(self) -> bool:
+    async def write(self) -> bool:
         """Write the rows that have their outcome, up to the first that has not; tell whether there were any."""
         ids = self._spool.peek(self._ahead)
         if not ids:

@@ -1,5 +1,6 @@
 """Writes the result rows, in the order of the input, as soon as their outcomes are durable."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -19,11 +20,13 @@ _SELECT: Final = (
     "SELECT question_id, title, answer, outcome, score, source, attempts, retries, reason, model, latency_ms, "
     "message_id FROM outcomes JOIN questions USING (message_id) WHERE message_id BETWEEN ? AND ?"
 )
-_ATTEMPTS: Final = "SELECT result, count(*) FROM attempts WHERE message_id BETWEEN ? AND ? GROUP BY result"
+_ATTEMPTS: Final = (
+    "SELECT message_id, result, count(*) FROM attempts WHERE message_id BETWEEN ? AND ? GROUP BY message_id, result"
+)
 
 
 class Totals(msgspec.Struct):
-    """What the rows written so far add up to, in this process and in those before it."""
+    """What rows with an outcome add up to, in this process and in those before it."""
 
     rows: int = 0
     accepted: int = 0
@@ -84,6 +87,7 @@ class Results:
 
     def __init__(self, state: StateFile, spool: Spool, output: Output) -> None:
         self.totals = Totals()
+        self.written = 0
         self._state = state
         self._spool = spool
         self._output = output
@@ -92,27 +96,27 @@ class Results:
     def committed(self, asked: Sequence[str], finished: Sequence[Terminal]) -> None:  # noqa: ARG002 - the protocol's
         """Take note of outcomes that have become durable and write what can be written."""
         if self._head is None or any(outcome.message_id == self._head for outcome in finished):
-            self._write()
+            self.write()
 
-    def _write(self) -> None:
+    @property
+    def open(self) -> int:
+        """How many rows have been read and not been written."""
+        return len(self._spool)
+
+    def write(self) -> None:
+        """Write the rows that have their outcome, up to the first that has not."""
         count = (
             16  # in order of the input few are ready beyond the first that is not, so look a little way, then further
         )
         wrote = False
         while ids := self._spool.peek(count):
-            # ids of one run sort by position, so this is a short scan
-            ready = {row[-1]: row for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
-            rows = []
-            for message_id in ids:
-                if message_id not in ready:
-                    break
-                rows.append(ResultRow(*ready[message_id]))
+            ready = self._ready(ids)
+            rows = [ready[message_id] for message_id in itertools.takewhile(ready.__contains__, ids)]
             if rows:
                 self._output.write(rows)
                 wrote = True
-                for row in rows:
-                    self.totals.add(row)
-                self._count_attempts(ids[0], rows[-1].message_id)
+                self.written += len(rows)
+                self._count(rows)
                 self._spool.drop(len(rows))
             if len(rows) < len(ids):
                 break
@@ -121,5 +125,23 @@ class Results:
             self._output.flush()
         self._head = next(iter(self._spool.peek(1)), None)
 
-    def _count_attempts(self, first: str, last: str) -> None:
-        self.totals.tried(dict(self._state.execute(_ATTEMPTS, (first, last))))
+    def count_the_rest(self) -> None:
+        """Count the rows that have an outcome behind one that has none; nothing can be written after it."""
+        while ids := self._spool.peek(_AT_ONCE):
+            ready = self._ready(ids)
+            self._count([ready[message_id] for message_id in ids if message_id in ready])
+            self._spool.drop(len(ids))
+
+    def _ready(self, ids: Sequence[str]) -> dict[str, ResultRow]:
+        # ids of one run sort by position, so this is a short scan
+        return {row[-1]: ResultRow(*row) for row in self._state.execute(_SELECT, (ids[0], ids[-1]))}
+
+    def _count(self, rows: Sequence[ResultRow]) -> None:
+        if not rows:
+            return
+        for row in rows:
+            self.totals.add(row)
+        ours = {row.message_id for row in rows}
+        for message_id, result, count in self._state.execute(_ATTEMPTS, (rows[0].message_id, rows[-1].message_id)):
+            if message_id in ours:
+                self.totals.tried({result: count})

@@ -56,6 +56,11 @@ class Spending:
         self._saved: tuple[int, ...] = ()
 
     @property
+    def calls(self) -> int:
+        """Calls of all processes; one that was in flight when its process died counts."""
+        return self._calls + self._lost_calls + self._reserved_calls
+
+    @property
     def usage(self) -> dict[str, Usage]:
         """What each model was used for, over all processes."""
         return self._usage
@@ -72,10 +77,8 @@ class Spending:
 
     def spent(self, tokens: int | None) -> bool:
         """Tell whether the budget has nothing left for a call of so many tokens, whatever calls in flight give back."""
-        if self._budget.calls is not None:
-            calls = self._calls + self._lost_calls + self._reserved_calls
-            if calls >= self._budget.calls:
-                return True
+        if self._budget.calls is not None and self.calls >= self._budget.calls:
+            return True
         if self._budget.tokens is None:
             return False
         left = self._budget.tokens - self._tokens - self._lost_tokens

@@ -27,6 +27,7 @@ from tamiz.settings import Settings, without_password
 from tamiz.store.mongo import MongoStore
 from tamiz.telemetry.observer import Observer
 from tamiz.telemetry.telling import Telling
+from tamiz.units import plural
 
 __all__ = ["SERVING_ALONE", "SHAPE", "Beside", "Parts", "Staff", "cluster_of", "run_staff"]
 
@@ -192,7 +193,7 @@ async def _run(staff: Staff, told: Telling, beside: Callable[[Parts, Telling], B
             finally:
                 for helper in helpers:
                     helper.cancel()
-                say(f"stops; {worker.calls:,} model calls were made")
+                say(f"stops; {plural(worker.calls, 'model call was', 'model calls were')} made")
         finally:
             if also is not None:
                 also.stop()

@@ -18,6 +18,7 @@ from tamiz.traffic.log import EventLog, new_run
 from tamiz.traffic.pace import PreciseClock
 from tamiz.traffic.plan import Plan
 from tamiz.traffic.run import TrafficReport, TrafficRun
+from tamiz.units import plural
 
 __all__ = ["Emitted", "Traffic", "emit_traffic", "plan_of"]
 
@@ -101,7 +102,10 @@ def emit_traffic(
     dataset = open_dataset(traffic.dataset, columns)
     with closing(Pool(dataset)) as pool, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if not len(pool):
-            raise UsageError(f"{traffic.dataset!r} has no question in it ({pool.bad} rows are none): nothing to ask")
+            raise UsageError(
+                f"{traffic.dataset!r} has no question in it ({plural(pool.bad, 'row is', 'rows are')} none): nothing "
+                "to ask"
+            )
         return runner.run(_run(traffic, pool, say, watch))
 
 

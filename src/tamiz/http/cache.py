@@ -45,7 +45,7 @@ class CachePolicy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
     """Most answers that it holds; 0: none."""
     ttl: Annotated[float, msgspec.Meta(gt=0, le=1e9)] | None = None
-    """Seconds that an answer is good for; `null`: for ever."""
+    """Seconds that an answer is good for in this cache; `null`: for ever. What the store has is reused at any age."""
 
 
 class Stats(msgspec.Struct, kw_only=True):

@@ -54,6 +54,7 @@ class Experiment:
         self._base = base
         self._flink = flink
         self._files = folder / "cells"
+        self._about = folder / _ABOUT
 
     @property
     def cells(self) -> int:
@@ -71,8 +72,9 @@ class Experiment:
         Raises `UsageError` where the folder holds another experiment, `Interrupted` after Ctrl-C, and what cells raise;
         what is done is kept, and gathered.
         """
-        self._files.mkdir(parents=True, exist_ok=True)
+        began = time.time()
         self._agree()
+        self._files.mkdir(parents=True, exist_ok=True)
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
@@ -81,7 +83,10 @@ class Experiment:
                 path = self._path(cell)
                 if not path.exists():
                     progress(cell, number, self.cells)
-                    write_measured(path, self._measure(cell, run, work))
+                    measured = self._measure(cell, run, work)
+                    if not self._about.exists():  # only now: a command that measures nothing claims no folder
+                        self._save(started=began)
+                    write_measured(path, measured)
             self._save(ended=time.time())
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -113,15 +118,15 @@ class Experiment:
             collect(self.folder, there)
 
     def _agree(self) -> None:
-        """Have `experiment.json` say what this is. Raises `UsageError` where it says something else."""
-        path = self.folder / _ABOUT
+        """Raise `UsageError` where `experiment.json` says that the folder is another one's."""
         try:
-            before = msgspec.json.decode(path.read_bytes())
+            before = msgspec.json.decode(self._about.read_bytes())
         except FileNotFoundError:
-            self._save(started=time.time())
             return
         except msgspec.DecodeError as error:
-            raise UsageError(f"{str(path)!r} is not one of an experiment ({error}); choose another --out") from error
+            raise UsageError(
+                f"{str(self._about)!r} is not one of an experiment ({error}); choose another --out"
+            ) from error
         if before.get("identity") != self._identity:
             raise UsageError(
                 f"{str(self.folder)!r} holds another experiment ({before.get('name')}, or with other parameters): "
@@ -135,7 +140,7 @@ class Experiment:
         return {**preset, "bus": self._base.bus}
 
     def _save(self, **times: float) -> None:
-        path = self.folder / _ABOUT
+        path = self._about
         about = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
         about |= {
             "name": self.preset.name,

@@ -88,11 +88,16 @@ def read_parameters(cell: Cell, base: Settings) -> Run:
         model = f"simulated:?{urlencode({**profile, 'seed': cell.seed})}"
     elif profile:
         raise UsageError(f"{', '.join(profile)} are of the simulated model, and model is {model!r}: leave one out")
+    policy = settings.pop("cache_policy", None)  # the simulator has more of them, and each place checks its own
     checked = load_settings({**settings, "model": (model,), "seed": cell.seed}, {}, _NOWHERE)
     return Run(
         measured_on=_text(own, "measured_on", "flow") or "flow",
         plan=_plan(plan, cell.seed),
-        settings=msgspec.structs.replace(checked, **{name: getattr(base, name) for name in _OF_PLACES}),
+        settings=msgspec.structs.replace(
+            checked,
+            cache_policy=policy or checked.cache_policy,
+            **{name: getattr(base, name) for name in _OF_PLACES},
+        ),
         questions=_whole(own, "questions", 1_000, 0),
         dataset=_text(own, "dataset", None),
         workers=_whole(own, "workers", 1, 1),

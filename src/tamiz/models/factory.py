@@ -51,39 +51,42 @@ def make_fleet(settings: Settings, clock: Clock) -> Fleet:
 def make_model(url: str, settings: Settings, clock: Clock) -> Model | Simulator:
     """Make the model that a URL names; nothing is connected to yet.
 
-    Raises `UsageError` that names the URL and the choices, or what is missing.
+    Raises `UsageError` that names the flag, the URL and the choices, or what is missing.
     """
+    flag = "--escalate" if url in settings.escalate and url not in settings.model else "--model"
+    where = f"{flag} {url}"
     if _USER.search(url):
-        raise UsageError("--model: a password in the URL would be shown in outputs; put the key in OPENAI_API_KEY")
+        raise UsageError(f"{flag}: a password in the URL would be shown in outputs; put the key in OPENAI_API_KEY")
     scheme, colon, rest = url.partition(":")
     match scheme:
         case "simulated" if colon:
-            return _simulated(url, rest, settings, clock)
+            return _simulated(url, rest, settings, clock, where)
         case "openai" if colon:
             if not rest:
-                raise UsageError(f"--model {url}: names no model; write it like openai:gpt-4o-mini")
+                raise UsageError(f"{where}: names no model; write it like openai:gpt-4o-mini")
             if settings.openai_base_url == _OPENAI and not settings.openai_api_key:
-                raise UsageError(f"--model {url}: OPENAI_API_KEY is not set (or OPENAI_BASE_URL, for another server)")
+                raise UsageError(f"{where}: OPENAI_API_KEY is not set (or OPENAI_BASE_URL, for another server)")
             return _openai(url, settings.openai_base_url, rest, settings, clock, settings.openai_api_key)
         case "openai+http" | "openai+https":
-            return _openai(url, *_split(url), settings, clock, settings.openai_api_key)
+            return _openai(url, *_split(url, where), settings, clock, settings.openai_api_key)
         case "ollama" if colon:
             if not rest:
-                raise UsageError(f"--model {url}: names no model; write it like ollama:llama3.2")
+                raise UsageError(f"{where}: names no model; write it like ollama:llama3.2")
             return _openai(url, _ollama_base(settings.ollama_host), rest, settings, clock, None)
         case "local" if colon:
-            return _local(url, rest, settings, clock)
+            return _local(url, rest, settings, clock, where)
         case _:
-            raise UsageError(f"--model {url!r} is not a model URL; the choices are:\n{CHOICES}")
+            raise UsageError(f"{flag} {url!r} is not a model URL; the choices are:\n{CHOICES}")
 
 
-def _simulated(url: str, rest: str, settings: Settings, clock: Clock) -> Simulator:
+def _simulated(url: str, rest: str, settings: Settings, clock: Clock, where: str) -> Simulator:
     from tamiz.models.simulated import SimulatedModel, parse_profile  # noqa: PLC0415 - lazily, see above
 
     if rest and not rest.startswith("?"):
-        raise UsageError(f"--model {url}: parameters follow a question mark, like simulated:?latency=50ms&quality=0.7")
+        raise UsageError(f"{where}: parameters follow a question mark, like simulated:?latency=50ms&quality=0.7")
     pairs = parse_qsl(rest[1:], keep_blank_values=True)
-    return SimulatedModel(url, parse_profile({"seed": str(settings.seed), **dict(pairs)}), clock)
+    profile = parse_profile({"seed": str(settings.seed), **dict(pairs)})
+    return SimulatedModel(url, profile, clock, settings.timeout)
 
 
 def _openai(  # noqa: PLR0917 - each call names a scheme's own values
@@ -110,18 +113,18 @@ def _openai(  # noqa: PLR0917 - each call names a scheme's own values
     )
 
 
-def _split(url: str) -> tuple[str, str]:
+def _split(url: str, where: str) -> tuple[str, str]:
     """Give the base URL and the model of `openai+http://HOST/PATH#MODEL`."""
     base, _, model = url.removeprefix("openai+").partition("#")
     try:
         parts = urlsplit(base)
         port_is_right = parts.port is None or parts.port > 0
     except ValueError as error:
-        raise UsageError(f"--model {url}: {error}; write it like openai+http://localhost:8001/v1#some-model") from None
+        raise UsageError(f"{where}: {error}; write it like openai+http://localhost:8001/v1#some-model") from None
     if not parts.hostname or not port_is_right:
-        raise UsageError(f"--model {url}: names no host; write it like openai+http://localhost:8001/v1#some-model")
+        raise UsageError(f"{where}: names no host; write it like openai+http://localhost:8001/v1#some-model")
     if not model:
-        raise UsageError(f"--model {url}: names no model; add it behind a #, like {url.rstrip('#')}#some-model")
+        raise UsageError(f"{where}: names no model; add it behind a #, like {url.rstrip('#')}#some-model")
     return base, model
 
 
@@ -139,12 +142,12 @@ def _ollama_base(host: str) -> str:
     return f"{parts.scheme}://{f'[{name}]' if ':' in name else name}:{port}/v1"
 
 
-def _local(url: str, rest: str, settings: Settings, clock: Clock) -> Model:
+def _local(url: str, rest: str, settings: Settings, clock: Clock, where: str) -> Model:
     from tamiz.models import catalogue  # noqa: PLC0415 - lazily, see above
     from tamiz.models.local import LocalModel  # noqa: PLC0415
 
     if not rest:
-        raise UsageError(f"--model {url}: names no model; write it like local:smollm2-135m or local:PATH.gguf")
+        raise UsageError(f"{where}: names no model; write it like local:smollm2-135m or local:PATH.gguf")
     path = (
         Path(rest).expanduser()
         if rest.endswith(".gguf") or "/" in rest

@@ -91,10 +91,12 @@ class SimulatedModel(Simulator):
     same outcomes whatever their concurrency and order.
     """
 
-    def __init__(self, name: str, profile: Profile, clock: Clock) -> None:
+    def __init__(self, name: str, profile: Profile, clock: Clock, timeout: float = math.inf) -> None:
+        """Make it; a call that would take more than `timeout` seconds is given up then, as one to a server is."""
         self.name = name
         self._profile = profile
         self._clock = clock
+        self._timeout = timeout
 
     async def simulate(self, question: str, best_answer: str | None, attempt: int, retry: int) -> Reply:
         """Take the time of a call, then fail or answer as the draws say."""
@@ -102,7 +104,10 @@ class SimulatedModel(Simulator):
         identity = f"{profile.seed}\x00{question}\x00{best_answer or ''}\x00{attempt}"
         wait, fault, _, _ = _draws(f"{identity}\x00{retry}")
         if profile.latency:
-            await self._clock.sleep(self._latency(wait))
+            latency = self._latency(wait)
+            await self._clock.sleep(min(latency, self._timeout))
+            if latency > self._timeout:
+                raise Failed(FailureKind.TIMEOUT, f"no answer from the simulated model in {self._timeout:g} s")
         for rate in _RATES:
             share = getattr(profile, rate)
             if fault < share:

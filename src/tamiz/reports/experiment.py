@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tamiz.errors import UsageError
 from tamiz.reports.document import Document, Figure, Table
 from tamiz.reports.grid import Grid, named, shown
-from tamiz.reports.numbers import count, duration, number, plural
+from tamiz.reports.numbers import count, duration, number
 from tamiz.reports.plots.along import hits, scale, thresholds
 from tamiz.reports.plots.choices import choices
 from tamiz.reports.plots.depth import Depth, depth
@@ -24,6 +24,7 @@ from tamiz.reports.plots.measures import measures
 from tamiz.reports.plots.scores import Scores, scores
 from tamiz.reports.spread import Spread
 from tamiz.reports.timeline import Timeline
+from tamiz.units import plural
 
 __all__ = ["experiment_report"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["count", "duration", "joined", "milliseconds", "number", "percent", "plural", "times"]
+__all__ = ["count", "duration", "joined", "milliseconds", "number", "percent", "times"]
 
 _WHOLE: Final = 100
 """From here on a number has no decimals."""
@@ -63,11 +63,6 @@ def duration(seconds: float) -> str:
 def times(ratio: float) -> str:
     """Give a ratio."""
     return f"{number(ratio)} times"
-
-
-def plural(value: float, one: str, many: str | None = None) -> str:
-    """Give a number with its noun."""
-    return f"{count(value)} {one if value == 1 else many or one + 's'}"
 
 
 def joined(words: Sequence[str]) -> str:

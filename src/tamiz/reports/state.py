@@ -42,7 +42,7 @@ def state_report(path: str) -> Document:
 
     Raises `StateError` where it is not one that this version reads.
     """
-    with contextlib.closing(read_only(path)) as db:
+    with contextlib.closing(read_only(path, another="tamiz report FILE")) as db:
         try:
             db.execute("BEGIN")  # everything as of one moment
             return _Reading(db, path).document()

@@ -11,6 +11,7 @@ from tamiz.errors import FailureKind
 from tamiz.messages import READ_BY, DeadLetter, Event, LlmError, LlmRequest
 from tamiz.models.fleet import Fleet
 from tamiz.stages.carry import question_of, tried_of
+from tamiz.units import plural
 
 __all__ = ["Backoff", "Retry"]
 
@@ -76,7 +77,7 @@ class Retry:
         )
         failures = again.retry - again.deferrals
         if failures > self._retries:
-            return Effects(emit=(_dead(event, f"{failures} failed calls, the last: {event.reason}"),))
+            return Effects(emit=(_dead(event, f"{plural(failures, 'failed call')}, the last: {event.reason}"),))
         only = None if event.terms is None else event.terms.model
         if self._fleet is not None and self._fleet.untried(again.attempt, again.retry, event.model, only):
             return Effects(emit=(msgspec.structs.replace(again, avoid=event.model),))

@@ -50,8 +50,10 @@ class _Format(Protocol):
 def new_run(name: str | None = None, parent: str | Path = COLLECTED) -> Path:
     """Make the folder of a run; without a name it is called by the time, and by a number where that is taken.
 
-    Raises `UsageError` where a given name is taken or no folder can be made.
+    Raises `UsageError` where a given name is taken or is not one of a folder, or no folder can be made.
     """
+    if name is not None and Path(name).name != name:
+        raise UsageError(f"--run {name!r} is not the name of a folder: it is made in {parent}, so give one without a /")
     base = name or time.strftime("traffic-%Y%m%d-%H%M%S")
     try:
         Path(parent).mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def new_run(name: str | None = None, parent: str | Path = COLLECTED) -> Path:
             else:
                 return folder
     except OSError as error:
-        raise UsageError(f"{str(parent)!r} cannot hold the log of a run: {error.strerror}") from error
+        raise UsageError(f"{str(Path(parent) / base)!r} cannot be made for a run's log: {error.strerror}") from error
 
 
 class EventLog:

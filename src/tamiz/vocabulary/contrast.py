@@ -45,7 +45,7 @@ def contrasts(words: Mapping[str, tuple[int, int]]) -> list[Contrast]:
     for word, (human, model) in words.items():
         prior = PRIOR * (human + model) / everything if everything else 0.0
         others = [n + PRIOR - y - prior for n, y in ((people, human), (models, model))]
-        if len(words) == 1 or human + model == everything:
+        if len(words) == 1 or human + model in {0, everything}:
             difference, z = 0.0, 0.0
         else:
             difference = log((human + prior) / others[0]) - log((model + prior) / others[1])

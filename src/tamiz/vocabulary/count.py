@@ -10,6 +10,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from tamiz.datasets.parquet import Plain
+from tamiz.datasets.sniff import check_file
+from tamiz.datasets.source import Source
 from tamiz.errors import StateError, UsageError
 from tamiz.statefile import read_only
 from tamiz.vocabulary.rules import SIDES, WORD, folded
@@ -62,16 +65,18 @@ def count_words(path: str) -> Vocabulary:
     with tempfile.TemporaryDirectory() as folder, duckdb.connect(config={"temp_directory": folder}) as db:
         if source.is_dir():
             return _counted_before(db, source)
-        if plain.suffix.lower() in _READERS:
-            return _of_file(db, path, _READERS[plain.suffix.lower()].replace("{path}", _quoted(path, "'")))
+        if (kind := plain.suffix.lower()) in _READERS:
+            check_file(path)
+            if kind != ".parquet":
+                return _of_file(db, path, _READERS[kind].replace("{path}", _quoted(path, "'")))
+            data = Plain(Source(path, gz=plain != source))  # DuckDB decompresses text alone
+            return _of_file(db, path, _READERS[kind].replace("{path}", _quoted(data.path, "'")))
         # DuckDB asks for the rows from its own threads, one at a time
-        with contextlib.closing(read_only(path, any_thread=True)) as state:
+        with contextlib.closing(read_only(path, any_thread=True, another="tamiz vocabulary FILE")) as state:
             return _of_state(db, path, state)
 
 
 def _of_file(db: duckdb.DuckDBPyConnection, path: str, reader: str) -> Vocabulary:
-    if not Path(path).is_file():
-        raise UsageError(f"there is no file {path!r}")
     try:
         names = [row[0] for row in db.execute(f"DESCRIBE SELECT * FROM {reader}").fetchall()]  # noqa: S608 - quoted
         columns = {side: _column(path, names, side) for side in SIDES}

@@ -6,9 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.numbers import number, percent, plural
+from tamiz.reports.numbers import number, percent
 from tamiz.reports.plots.scores import Scores
 from tamiz.reports.style import COLOURS, INK, soften
+from tamiz.units import plural
 
 __all__ = ["bar"]
 

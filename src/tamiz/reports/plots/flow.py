@@ -5,9 +5,10 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.numbers import count, duration, joined, number, plural
+from tamiz.reports.numbers import count, duration, joined, number
 from tamiz.reports.style import COLOURS, lines, soften
 from tamiz.reports.timeline import Timeline
+from tamiz.units import plural
 
 __all__ = ["ARRIVED", "flow"]
 

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from tamiz.reports.document import Draw, Figure, Table
-from tamiz.reports.numbers import count, joined, milliseconds, plural, times
+from tamiz.reports.numbers import count, joined, milliseconds, times
 from tamiz.reports.spread import RESOLUTION, Spread
 from tamiz.reports.style import lines, soften
+from tamiz.units import plural
 
 __all__ = ["latency"]
 

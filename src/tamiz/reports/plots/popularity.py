@@ -5,8 +5,9 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.numbers import count, percent, plural
+from tamiz.reports.numbers import count, percent
 from tamiz.reports.style import COLOURS, soften
+from tamiz.units import plural
 
 __all__ = ["popularity"]
 

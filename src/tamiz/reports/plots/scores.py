@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.numbers import count, number, percent, plural
+from tamiz.reports.numbers import count, number, percent
 from tamiz.reports.style import COLOURS, INK, soften
+from tamiz.units import plural
 
 __all__ = ["Scores", "scores"]
 

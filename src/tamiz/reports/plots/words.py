@@ -6,8 +6,9 @@ from typing import Final
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.numbers import count, joined, percent, plural
+from tamiz.reports.numbers import count, joined, percent
 from tamiz.reports.style import COLOURS, MUTED, soften
+from tamiz.units import plural
 from tamiz.vocabulary.contrast import PRIOR, Contrast
 
 __all__ = ["words"]
