@@ -83,24 +83,24 @@ REGULARISED = {"topic": 0.03}
 Aims = dict[tuple[str, str | None], tuple[float, float]]
 AIMS: Aims = {
     ("refusal", None): (0.98, 2.0),
-    ("echo", None): (0.965, 2.0),
-    ("echo", "statement"): (0.955, 1.0),
-    ("echo", "with filler"): (0.955, 1.0),
+    ("echo", None): (0.972, 2.0),
+    ("echo", "statement"): (0.962, 1.0),
+    ("echo", "with filler"): (0.968, 1.5),
     ("junk", None): (0.972, 2.0),
-    ("truncated", None): (0.893, 2.0),
+    ("truncated", None): (0.903, 3.0),
     ("mismatch", None): (0.985, 1.0),
     ("flipped", None): (0.965, 1.0),
     ("flipped", "negation"): (0.975, 1.0),
-    ("flipped", "number"): (0.98, 1.0),
-    ("flipped", "entity"): (0.97, 1.0),
+    ("flipped", "number"): (0.97, 1.0),
+    ("flipped", "entity"): (0.962, 1.0),
 }
 """The area under the curve that is aimed at beside a reference, of a kind or a way to make it, and the cost of less."""
 AIMS_ALONE: Aims = {
     ("refusal", None): (0.965, 1.0),
     ("echo", None): (0.968, 1.0),
-    ("junk", None): (0.96, 1.0),
+    ("junk", None): (0.955, 1.0),
     ("truncated", None): (0.88, 0.5),
-    ("mismatch", None): (0.97, 2.0),
+    ("mismatch", None): (0.97, 3.0),
 }
 CAUGHT = {"refusal": 0.92, "junk": 0.9, "mismatch": 0.9, "echo": 0.8}
 """The share that is aimed at to be caught beside a reference where 5 % of the good answers are lost."""
