@@ -11,7 +11,7 @@ from tamiz.gate.heads import measure
 from tamiz.gate.pair import Pair
 from tamiz.gate.text import Text
 
-__all__ = ["Measured", "Row", "measure_all", "rows_of"]
+__all__ = ["Measured", "Row", "equal_pairs", "measure_all", "rows_of"]
 
 
 class Row(NamedTuple):
@@ -56,6 +56,26 @@ def _of(group: int, asked: Asked, all_asked: Sequence[Asked], which: str) -> Ite
         for number in range(1 if kind in {"echo", "flipped", "wrong"} else 3):
             for how, answer in make(kind, asked, all_asked, which, number):
                 yield row(kind, how, answer)
+
+
+def equal_pairs(rows: Sequence[Row]) -> list[tuple[int, int, int]]:
+    """Give (question, good row, wrong row) of equal polarity: opened and denied alike."""
+    side = {}
+    for at, row in enumerate(rows):
+        if row.kind == "wrong" or row.how == "short":
+            text = Text(row.answer)
+            side[at] = (text.opener, text.denials % 2)
+    by_group: dict[int, list[int]] = {}
+    for at in side:
+        by_group.setdefault(rows[at].group, []).append(at)
+    return [
+        (group, one, other)
+        for group, members in by_group.items()
+        for one in members
+        if rows[one].kind == "good"
+        for other in members
+        if rows[other].kind == "wrong" and side[one] == side[other]
+    ]
 
 
 def measure_all(rows: Sequence[Row], *, with_vectors: bool) -> list[Measured]:

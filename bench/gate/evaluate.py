@@ -12,7 +12,7 @@ from statistics import median
 from time import process_time
 
 import numpy as np
-from cases import Row, rows_of
+from cases import Row, equal_pairs, rows_of
 from kinds import KINDS, as_statement
 from numpy.typing import NDArray
 from questions import Asked, draw, held_out, short_questions
@@ -105,26 +105,6 @@ def scores_alone(sides: Sides, rows: Sequence[Row], *, with_vectors: bool) -> li
     return [
         decide(sides.alone, measure(Pair(Text(row.question), Text(row.answer), None), with_vectors=with_vectors)).score
         for row in rows
-    ]
-
-
-def pairs(rows: Sequence[Row]) -> list[tuple[int, int, int]]:
-    """Give (question, good row, wrong row) of equal polarity: opened and denied alike."""
-    side = {}
-    for at, row in enumerate(rows):
-        if row.kind == "wrong" or row.how == "short":
-            text = Text(row.answer)
-            side[at] = (text.opener, text.denials % 2)
-    by_group: dict[int, list[int]] = {}
-    for at in side:
-        by_group.setdefault(rows[at].group, []).append(at)
-    return [
-        (group, one, other)
-        for group, members in by_group.items()
-        for one in members
-        if rows[one].kind == "good"
-        for other in members
-        if rows[other].kind == "wrong" and side[one] == side[other]
     ]
 
 
@@ -222,7 +202,7 @@ def main() -> None:
         f"| {title} | " + " | ".join(area_of(each, kind, how) for each in scored.values()) + f" | {wanted} |"
         for title, kind, how, wanted in TASKS
     ]
-    chosen = pairs(rows)
+    chosen = equal_pairs(rows)
     lines.append(
         f"| plausible wrong answer, {len(chosen):,} pairs of equal polarity | "
         + " | ".join(won(each.values, chosen) for each in scored.values())

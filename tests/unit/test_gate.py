@@ -80,6 +80,15 @@ def test_a_number_that_is_not_the_references_is_told() -> None:
     assert got.reasons == ("conflict: the number 55 is not in the reference",)
 
 
+def test_the_questions_subject_may_not_be_exchanged() -> None:
+    """Word for word the reference, but of something else than was asked for."""
+    asked, reference = "What shape is the Earth?", "Scholars knew that the Earth was round"
+    got = gate.score("Scholars knew that the Facebook was round", reference, asked)
+    assert got.value is not None
+    assert got.value < FLAGGED
+    assert got.reasons == ("conflict: the name 'facebook' is not in the reference",)
+
+
 def test_of_several_forms_the_best_counts() -> None:
     """A reference with forms scores what its best form scores alone."""
     accepted = ("Sherbrooke", REFERENCE, "Nobody knows")
@@ -295,3 +304,81 @@ def test_random_words_do_not_pass() -> None:
     got = gate.score(" ".join(["purple", "lorem", *words[:4], "elephants", "decide"]), REFERENCE, QUESTION)
     assert got.value is not None
     assert got.value < 0.9
+
+
+def _measured(answer: str, reference: str, question: str = QUESTION) -> dict[str, float]:
+    return measure(Pair(Text(question), Text(answer), Text(reference)), with_vectors=False)
+
+
+def test_a_name_in_the_place_of_a_questions_word_is_another_subject() -> None:
+    """A name that neither text has counts where a word of the question is gone, not beside all of its words."""
+    asked, reference = "Where is Bielefeld?", "The city of Bielefeld is in Germany"
+    assert _measured("The city of Harvard is in Germany", reference, asked)["conflict.subject"] == 1.0
+    assert _measured("The city of Bielefeld is near Hanover", reference, asked)["conflict.subject"] == 0.0
+    assert _measured("The city of Bielefeld is in Germany", reference, asked)["conflict.subject"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "different"),
+    [
+        ("All of them fly", "Some of them fly", 1.0),
+        ("It never rains", "It always rains", 1.0),
+        ("None of them", "Most of them", 1.0),
+        ("Everyone knows", "All know", 0.0),
+        ("They fly", "Some of them fly", 0.0),
+    ],
+)
+def test_all_some_and_none_exclude_one_another(answer: str, reference: str, different: float) -> None:
+    assert _measured(answer, reference)["conflict.quantity"] == different
+
+
+def test_contraries_are_known_among_the_most_common_words() -> None:
+    """Words that carry no topic, like "more" and "before", contradict as others do."""
+    assert _measured("It came before the war", "It came after the war")["conflict.contrary"] == 1.0
+    assert _measured("It weighs less", "It weighs more")["conflict.contrary"] == 1.0
+    assert _measured("It weighs more", "It weighs more than that")["conflict.contrary"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "fits", "unasked"),
+    [
+        ("Is it far?", "Yes, quite far", 1.0, 0.0),
+        ("Is it far?", "Quite far", 0.0, 0.0),
+        ("Who wrote it?", "It was written by Cervantes", 1.0, 0.0),
+        ("Who wrote it?", "It was written by hand", 0.0, 0.0),
+        ("When did it end?", "It ended in 1945", 1.0, 0.0),
+        ("How many are there?", "There are three", 1.0, 0.0),
+        ("How many are there?", "There are plenty", 0.0, 0.0),
+        ("Why is it so?", "No, that is false", 0.5, 1.0),
+        ("", "Yes", 0.5, 0.0),
+    ],
+)
+def test_what_is_asked_for_is_given_or_not(question: str, answer: str, fits: float, unasked: float) -> None:
+    measured = _measured(answer, REFERENCE, question)
+    assert (measured["topic.fit"], measured["topic.misfit"]) == (fits, unasked)
+
+
+def test_what_an_answer_says_of_its_own_is_told_from_what_was_known() -> None:
+    """Words of question and reference are known; rare ones and names beside them are strange."""
+    known, strange = _measured(REFERENCE, REFERENCE), _measured("The Zanzibar giraffes voted", REFERENCE)
+    assert (known["known.share"], known["known.letters"], known["known.strange"]) == (1.0, 1.0, 0.0)
+    assert strange["known.share"] < 0.3
+    assert strange["known.strange"] > 0.4
+    assert strange["known.names"] > 0.0
+    assert known["known.order"] == 1.0 > strange["known.order"]
+
+
+def test_talk_about_answering_is_told_from_an_answer() -> None:
+    """Of what an answer says beyond question and reference, the share that speaks of answering."""
+    refused = _measured("The information about seasons is not available to me", REFERENCE)
+    assert refused["refusal.said"] > 0
+    assert _measured("I cannot comment on seasons", REFERENCE)["refusal.only"] == 1.0
+    assert _measured("Winters are cold because of snow", REFERENCE)["refusal.only"] == 0.0
+
+
+def test_a_word_that_may_end_a_sentence_dangles_less() -> None:
+    """After "the" more has to come; after "have" it may be the end."""
+    assert _measured("It is the", REFERENCE)["cut.dangling"] == 1.0
+    assert _measured("That is what they have", REFERENCE)["cut.dangling"] == 0.0
+    assert _measured("That is what they have", REFERENCE)["cut.weak"] == 1.0
+    assert _measured("It cost 2 million", REFERENCE)["cut.opening"] == 0.0

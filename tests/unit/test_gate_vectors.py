@@ -25,6 +25,28 @@ def test_the_same_text_is_nearest() -> None:
     assert measured["vector.recall"] == pytest.approx(1.0, abs=1e-5)
 
 
+def test_what_the_question_says_is_taken_away() -> None:
+    """Two answers that are alike only in what the question says are not alike beyond it."""
+    question, reference = Text("What colour is the sky over the sea?"), Text("The sky over the sea is blue")
+    named = vectors.FEATURES
+    same = dict(
+        zip(named, vectors.features(Pair(question, Text("The sky over the sea is azure"), reference)), strict=True)
+    )
+    other = dict(
+        zip(named, vectors.features(Pair(question, Text("The sky over the sea is empty"), reference)), strict=True)
+    )
+    assert same["vector.text_beyond"] > other["vector.text_beyond"]
+    assert other["vector.text_beyond"] < other["vector.text"]
+
+
+def test_a_word_from_elsewhere_is_far_from_all() -> None:
+    question, reference = Text("What do cats eat?"), Text("Cats eat mice and fish")
+    at = vectors.FEATURES.index("vector.farthest")
+    near = vectors.features(Pair(question, Text("Kittens eat rats"), reference))
+    far = vectors.features(Pair(question, Text("Parliament voted"), reference))
+    assert near[at] > far[at]
+
+
 def test_texts_without_topic_words_are_near_nothing() -> None:
     assert vectors.features(Pair(Text(""), Text("the of"), Text(""))) == (0.0,) * len(vectors.FEATURES)
 

@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 from typing import Final
 
+from tamiz.gate.lexicon import POLAR
 from tamiz.gate.pair import Pair, mass
 from tamiz.gate.text import stem
 
@@ -59,16 +60,11 @@ def features(pair: Pair) -> tuple[float, ...]:
         float(not beyond),
         float(answer.raw.rstrip().endswith("?")),
         float(stance),
-        float(question.words[0] in _POLAR),
+        float(question.words[0] in POLAR),
         _run(question.words, answer.words),
         missed,
         min(len(fresh), 6) / 6,
     )
-
-
-_POLAR: Final = frozenset(
-    "is are was were do does did can could will would has have had should may might am isn't aren't".split()
-)
 
 
 def _flat(raw: str) -> str:

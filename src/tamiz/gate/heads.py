@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from tamiz.gate import echo, junk, meaning, refusal, truncation, vectors
+from tamiz.gate import conflict, echo, junk, meaning, refusal, topic, truncation, vectors
 from tamiz.gate.pair import Pair
 
 __all__ = ["CHECKS", "FOUND", "measure"]
@@ -15,10 +15,11 @@ def measure(pair: Pair, *, with_vectors: bool) -> dict[str, float]:
     measured.update(zip(echo.FEATURES, echo.features(pair), strict=True))
     measured.update(zip(junk.FEATURES, junk.features(pair), strict=True))
     measured.update(zip(truncation.FEATURES, truncation.features(pair), strict=True))
-    measured.update(zip(meaning.TOPIC, meaning.topic(pair), strict=True))
+    measured.update(zip(topic.FEATURES, topic.features(pair), strict=True))
     if pair.reference is not None:
         measured.update(zip(meaning.LIKENESS, meaning.likenesses(pair), strict=True))
-        measured.update(zip(meaning.CONFLICTS, meaning.conflicts(pair), strict=True))
+        measured.update(zip(meaning.KNOWN, meaning.known(pair), strict=True))
+        measured.update(zip(conflict.FEATURES, conflict.features(pair), strict=True))
     if with_vectors:
         names = vectors.ALONE if pair.reference is None else vectors.FEATURES
         measured.update(zip(names, vectors.features(pair), strict=True))
@@ -30,9 +31,9 @@ FOUND: Final[dict[str, Callable[[Pair], str]]] = {
     "echo": echo.found,
     "junk": junk.found,
     "truncation": truncation.found,
-    "topic": meaning.topic_found,
-    "conflict": meaning.conflict_found,
-    "meaning": meaning.meaning_found,
+    "topic": topic.found,
+    "conflict": conflict.found,
+    "meaning": meaning.found,
 }
 """How the finding of each head is said."""
 CHECKS: Final = tuple(FOUND)

@@ -27,7 +27,11 @@ _WORDS: Final = {
     "naar heeft "
     "worden deze kan je hij ze door geen",
 }
-_LANGUAGES: Final = {name: frozenset(words.split()) for name, words in _WORDS.items()}
+_LANGUAGES: Final[dict[str, list[str]]] = {}
+"""The languages of each common word."""
+for _name, _words in _WORDS.items():
+    for _word in set(_words.split()):
+        _LANGUAGES.setdefault(_word, []).append(_name)
 _BLOCKS: Final = (
     (0x0370, 0x03FF, "Greek"),
     (0x0400, 0x052F, "Cyrillic"),
@@ -61,7 +65,10 @@ def _block(code: int) -> str:
 
 def language(words: list[str]) -> str | None:
     """Give the language that a text's common words are of; `None` where too few are, or two languages come close."""
-    counted = ((sum(word in known for word in words), name) for name, known in _LANGUAGES.items())
-    counts = sorted(counted, reverse=True)
+    counted = dict.fromkeys(_WORDS, 0)
+    for word in words:
+        for name in _LANGUAGES.get(word, ()):
+            counted[name] += 1
+    counts = sorted(((count, name) for name, count in counted.items()), reverse=True)
     (most, name), (second, _) = counts[:2]
     return name if most >= _ENOUGH and most >= second + 2 and 5 * most >= len(words) else None

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["CONTRARIES", "DENIALS", "NUMBERS", "OPENERS", "STOP"]
+__all__ = ["CONTRARIES", "DENIALS", "NUMBERS", "OPENERS", "POLAR", "QUANTITIES", "STOP"]
 
 STOP: Final = frozenset(
     "a about actually after all also although am an and any are around as at be because been before being both "
@@ -76,3 +76,18 @@ CONTRARIES: Final = frozenset(
     pair for each in _OPPOSITES.split(",") for one, other in [each.split()] for pair in ((one, other), (other, one))
 )
 """Pairs of words that exclude one another, both ways round."""
+
+POLAR: Final = frozenset(
+    "is are was were do does did can could will would has have had should may might am isn't aren't".split()
+)
+"""First words of a question of yes or no."""
+
+QUANTITIES: Final = tuple(
+    frozenset(words.split())
+    for words in (
+        "all every always everyone everybody everything entire completely totally",
+        "some sometimes several certain part partly partially few many most often usually",
+        "no none never nobody nothing neither",
+    )
+)
+"""Words for all, for some and for none."""

@@ -1,12 +1,12 @@
 """What an answer says beyond its question, beside what the reference says beyond it."""
 
+from itertools import pairwise
 from typing import Final
 
-from tamiz.gate.lexicon import CONTRARIES
-from tamiz.gate.pair import Pair, likeness, mass
-from tamiz.gate.text import Text, grams, stem
+from tamiz.gate.pair import Pair, letters, likeness, mass, rare, rarest
+from tamiz.gate.text import Text
 
-__all__ = ["CONFLICTS", "LIKENESS", "TOPIC", "conflict_found", "conflicts", "likenesses", "topic"]
+__all__ = ["KNOWN", "LIKENESS", "found", "known", "likenesses"]
 
 LIKENESS: Final = (
     "like.recall",
@@ -23,38 +23,20 @@ LIKENESS: Final = (
     "like.rarest",
     "like.letters_wanted",
 )
-CONFLICTS: Final = (
-    "conflict.denial",
-    "conflict.denial_close",
-    "conflict.number",
-    "conflict.name",
-    "conflict.name_close",
-    "conflict.contrary",
-    "conflict.opener",
-    "conflict.contrary_close",
-    "conflict.frame",
-    "conflict.denial_frame",
-    "conflict.number_frame",
-    "conflict.name_frame",
-    "conflict.contrary_frame",
+KNOWN: Final = (
+    "known.share",
+    "known.letters",
+    "known.strange",
+    "known.names",
+    "known.order",
+    "known.start",
+    "known.kind",
 )
-TOPIC: Final = (
-    "topic.shared",
-    "topic.letters",
-    "topic.short",
-    "topic.long",
-    "topic.missing",
-    "topic.rarest",
-    "topic.mass",
-)
-
-_CONTRARY: Final = frozenset((stem(one), stem(other)) for one, other in CONTRARIES)
-_CONTRARY_STEMS: Final = frozenset(one for one, _ in _CONTRARY)
 
 
 def likenesses(pair: Pair) -> tuple[float, ...]:
     """Compare the answer with the reference; see `LIKENESS`. All are shares; 0.5 where there is nothing to share."""
-    answer, reference = pair.answer, _reference(pair)
+    answer, reference = pair.answer, pair.form
     common = answer.content & reference.content
     ours, theirs = mass(answer.content, answer), mass(reference.content, reference)
     shared = answer.content & (pair.question.content | reference.content)
@@ -72,25 +54,42 @@ def likenesses(pair: Pair) -> tuple[float, ...]:
         float(answer.words == reference.words),
         _stance(pair),
         min(mass(shared, answer), 4.0) / 4,
-        _rarest(shared, answer),
-        _found_letters(pair),
+        rarest(shared, answer),
+        letters(pair.wanted, answer.content),
     )
 
 
-def _found_letters(pair: Pair) -> float:
-    """Give the share of the wanted words' runs of letters that are in the answer; 0.5 where none are wanted."""
-    wanted = grams(pair.wanted)
-    return len(wanted & grams(pair.answer.content)) / len(wanted) if wanted else 0.5
+def known(pair: Pair) -> tuple[float, ...]:
+    """Tell how much of the answer is known from question and reference, in words and in form; see `KNOWN`."""
+    answer, reference = pair.answer, pair.form
+    context = pair.question.content | reference.content
+    strange = answer.content - context
+    ours = mass(answer.content, answer)
+    return (
+        mass(answer.content & context, answer) / ours if ours else 0.5,
+        letters(answer.content, context),
+        rare(strange, answer),
+        min(len(answer.names - context), 3) / 3,
+        _ordered(answer.keys, reference.keys),
+        float(answer.keys[:2] == reference.keys[:2]),
+        _kind(answer, reference),
+    )
 
 
-def _rarest(words: frozenset[str], of: Text) -> float:
-    """Give what the rarest of some words counts for; 0 of none."""
-    return max((of.weights[word] for word in words), default=0.0)
+def _ordered(ours: list[str], theirs: list[str]) -> float:
+    """Give the share of the reference's neighbours that are neighbours in the answer."""
+    neighbours = set(pairwise(theirs))
+    return len(neighbours.intersection(pairwise(ours))) / len(neighbours) if neighbours else 0.0
 
 
-def _reference(pair: Pair) -> Text:
-    assert pair.reference is not None  # noqa: S101 - what calls this has looked
-    return pair.reference
+def _kind(one: Text, other: Text) -> float:
+    """Tell in how many of these two texts are alike: a yes or no at their start, numbers, names."""
+    alike = (
+        (one.opener != 0) == (other.opener != 0),
+        bool(one.numbers) == bool(other.numbers),
+        bool(one.names) == bool(other.names),
+    )
+    return sum(alike) / len(alike)
 
 
 def _contains(words: list[str], form: list[str]) -> bool:
@@ -104,7 +103,7 @@ def _contains(words: list[str], form: list[str]) -> bool:
 
 def _stance(pair: Pair) -> float:
     """Tell whether answer and reference take the same side: 1, -1 for opposite ones, 0 where either takes none."""
-    ours, theirs = _side(pair.answer), _side(_reference(pair))
+    ours, theirs = _side(pair.answer), _side(pair.form)
     return float(ours * theirs)
 
 
@@ -114,102 +113,6 @@ def _side(text: Text) -> int:
     return -1 if text.denials % 2 else 0
 
 
-def conflicts(pair: Pair) -> tuple[float, ...]:
-    """Tell where the answer contradicts the reference; see `CONFLICTS`.
-
-    Those that are `close` count the more, the more else is the same; those of a `frame`, where words were exchanged.
-    """
-    answer, reference = pair.answer, _reference(pair)
-    either = answer.content | reference.content
-    close = len(answer.content & reference.content) / len(either) if either else 0.0
-    close = max(0.0, close - 0.3) / 0.7
-    denial = float((answer.denials % 2) != (reference.denials % 2) and answer.opener == reference.opener)
-    context = pair.question.content | reference.content
-    numbers = float(
-        bool(answer.numbers - reference.numbers - pair.question.numbers) and bool(reference.numbers - answer.numbers)
-    )
-    strange = {name for name in answer.names if name not in context}
-    missing = {name for name in reference.names if name not in answer.content and name not in pair.question.content}
-    name = float(bool(strange) and bool(missing))
-    ours, theirs = answer.content - reference.content, reference.content - answer.content
-    contrary = float(
-        any((one, other) in _CONTRARY for one in ours & _CONTRARY_STEMS for other in theirs & _CONTRARY_STEMS)
-    )
-    frame = _frame(answer.words, reference.words)
-    return (
-        denial,
-        denial * close,
-        numbers,
-        name,
-        name * close,
-        contrary,
-        float(answer.opener * reference.opener < 0),
-        contrary * close,
-        frame,
-        denial * frame,
-        numbers * frame,
-        name * frame,
-        contrary * frame,
-    )
-
-
-def _frame(ours: list[str], theirs: list[str]) -> float:
-    """Give the share of two texts' words that agree from the start on and from the end back: 1 less what was replaced.
-
-    Below a half it is 0: those are not the same sentence with something exchanged.
-    """
-    shorter, longer = sorted((len(ours), len(theirs)))
-    if not shorter or ours == theirs:
-        return 0.0
-    before = next((at for at in range(shorter) if ours[at] != theirs[at]), shorter)
-    after = next((at for at in range(shorter - before) if ours[-1 - at] != theirs[-1 - at]), shorter - before)
-    share = (before + after) / longer
-    return share if share >= 0.5 else 0.0
-
-
-def conflict_found(pair: Pair) -> str:
-    """Say what conflicts, in words: of the answer, never what the reference has in its place."""
-    answer, reference = pair.answer, _reference(pair)
-    denial, _, number, name, _, contrary, opener = conflicts(pair)[:7]
-    if opener:
-        return "conflict: of yes and no it says the one that the reference does not"
-    if number:
-        ours = min(answer.numbers - reference.numbers - pair.question.numbers)
-        return f"conflict: the number {ours} is not in the reference"
-    if name:
-        ours = min(answer.names - reference.content - pair.question.content)
-        return f"conflict: the name {answer.surface[ours]!r} is not in the reference"
-    if contrary:
-        return "conflict: it says the contrary of the reference"
-    if denial:
-        return "conflict: it denies what the reference says, or says what the reference denies"
-    return "conflict: it differs from the reference"
-
-
-def topic(pair: Pair) -> tuple[float, ...]:
-    """Tell how much the answer is about what the question is about; see `TOPIC`."""
-    question, answer = pair.question, pair.answer
-    common = question.content & answer.content
-    whole = mass(question.content, question)
-    count = len(answer.words)
-    return (
-        mass(common, question) / whole if whole else 0.5,
-        likeness(question.content, answer.content) if whole else 0.5,
-        float(count < 4),
-        min(count, 40) / 40,
-        float(not common and bool(whole)),
-        _rarest(common, answer),
-        min(mass(common, answer), 3.0) / 3,
-    )
-
-
-def topic_found(pair: Pair) -> str:
-    """Say what was found, in words."""
-    if pair.reference is None:
-        return "off topic: the answer shares nothing with the question"
-    return "off topic: the answer shares little with the question and the reference"
-
-
-def meaning_found(_: Pair) -> str:
+def found(_: Pair) -> str:
     """Say what was found, in words."""
     return "meaning: beyond the question it says something else than the reference"

@@ -16,6 +16,12 @@ class Pair:
         self.answer = answer
         self.reference = reference
 
+    @property
+    def form(self) -> Text:
+        """The reference, for what is measured only where there is one."""
+        assert self.reference is not None  # noqa: S101 - what calls this has looked
+        return self.reference
+
     @cached_property
     def english(self) -> bool:
         """Whether nothing tells that question and reference are in another language."""
@@ -45,3 +51,19 @@ def likeness(one: frozenset[str], other: frozenset[str]) -> float:
     """Compare words by their runs of three characters: Dice's coefficient, 0 where a side has none."""
     ours, theirs = grams(one), grams(other)
     return 2 * len(ours & theirs) / (len(ours) + len(theirs)) if ours and theirs else 0.0
+
+
+def letters(words: frozenset[str], within: frozenset[str]) -> float:
+    """Give the share of some words' runs of three characters that other words have too; 0.5 where there are none."""
+    runs = grams(words)
+    return len(runs & grams(within)) / len(runs) if runs else 0.5
+
+
+def rare(words: frozenset[str], of: Text) -> float:
+    """Sum what words count for, the rare ones all the more; up to 1."""
+    return min(sum(of.weights[word] ** 2 for word in words), 4.0) / 4
+
+
+def rarest(words: frozenset[str], of: Text) -> float:
+    """Give what the rarest of some words counts for; 0 of none."""
+    return max((of.weights[word] for word in words), default=0.0)

@@ -15,6 +15,8 @@ FEATURES: Final = (
     "refusal.self",
     "refusal.rest",
     "refusal.to_you",
+    "refusal.only",
+    "refusal.alone",
     "refusal.expected",
 )
 
@@ -55,8 +57,8 @@ _STRONG: Final = re.compile(
     | \b(?:un|not\ (?:\w+\ )?|n't\ (?:\w+\ )?)comfortable\b
     | \b(?:i|we)\ (?:\w+\ )?(?:cannot|can't|do\ not|don't|won't|will\ not|only)\ (?:\w+\ )?(?:offer|feel|cover|
         handle|deal|do)\b
-    | \b(?:not|n't|never)\ (?:\w+\ ){0, 3}(?:to|for|by|with)\ (?:me|us)\b
-    | \b(?:request|question|query|inquiry|answer|response|information)s?\ (?:\w+\ ){0, 3}?(?:cannot|can't|
+    | \b(?:not|n't|never)\ (?:\w+\ ){{0,3}}(?:to|for|by|with)\ (?:me|us)\b
+    | \b(?:request|question|query|inquiry|answer|response|information)s?\ (?:\w+\ ){{0,3}}?(?:cannot|can't|
         could\ not|couldn't|is\ not|
         isn't|are\ not)\ (?:be\ )?(?:completed|given|answered|processed|fulfilled|handled|provided|found|available|
         determined)\b
@@ -131,8 +133,17 @@ def features(pair: Pair) -> tuple[float, ...]:
         sum(word in _SELF for word in words) / count,
         min(len(rest), 12) / 12,
         float(strong > 0) * to_you,
+        _only(pair),
+        float(not rest),
         0.0 if pair.reference is None else float(bool(sayings(pair.reference))),
     )
+
+
+def _only(pair: Pair) -> float:
+    """Give the share of talk about answering in what an answer says beyond question and reference; 0 of nothing."""
+    known = pair.question.content | (pair.reference.content if pair.reference else frozenset())
+    beyond = [word for word in pair.answer.order if word not in known]
+    return sum(word in _TALK_STEMS for word in beyond) / len(beyond) if beyond else 0.0
 
 
 def sayings(text: Text) -> list[str]:

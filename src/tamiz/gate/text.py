@@ -118,11 +118,12 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("e") else word
 
 
-def grams(words: frozenset[str] | set[str], size: int = 3) -> set[str]:
-    """Give the runs of `size` characters of words, each word with a mark at its start and end."""
-    return {
-        marked[at : at + size]
-        for word in words
-        for marked in (f"^{word}$",)
-        for at in range(max(1, len(marked) - size + 1))
-    }
+def grams(words: frozenset[str] | set[str]) -> set[str]:
+    """Give the runs of three characters of words, each word with a mark at its start and end."""
+    return set().union(*map(_grams, words))
+
+
+@lru_cache(maxsize=1 << 14)
+def _grams(word: str) -> frozenset[str]:
+    marked = f"^{word}$"
+    return frozenset(marked[at : at + 3] for at in range(max(1, len(marked) - 2)))

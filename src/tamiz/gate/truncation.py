@@ -5,6 +5,7 @@ from bisect import bisect_left
 from functools import cache
 from typing import Final
 
+from tamiz.gate.lexicon import NUMBERS
 from tamiz.gate.pair import Pair
 from tamiz.gate.text import stem
 from tamiz.gate.vocabulary import levels, opening
@@ -14,6 +15,7 @@ __all__ = ["FEATURES", "features", "found"]
 FEATURES: Final = (
     "cut.stopped",
     "cut.dangling",
+    "cut.weak",
     "cut.fragment",
     "cut.open",
     "cut.joint",
@@ -52,7 +54,8 @@ def features(pair: Pair) -> tuple[float, ...]:
         return (1.0, *(0.0,) * (len(FEATURES) - 1))
     return (
         0.0,
-        float(len(words) > 1 and last in _DANGLING),
+        float(len(words) > 1 and last in _DANGLING and last in opening()),
+        float(len(words) > 1 and last in _DANGLING and last not in opening()),
         fragment(pair),
         float(_open(raw)),
         float(raw[-1] in ",;:-\u2013(/&" or raw.endswith(" '")),
@@ -62,7 +65,7 @@ def features(pair: Pair) -> tuple[float, ...]:
         _prefix(pair),
         float(bool(_INNER.search(raw))),
         float(len(words) == 1),
-        float(len(words) > 1 and last in opening() and last not in _DANGLING),
+        float(len(words) > 1 and last in opening() and last not in _DANGLING and last not in NUMBERS),
     )
 
 

@@ -15,16 +15,27 @@ from tamiz.gate.text import Text
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ALONE", "FEATURES", "features", "load"]
+__all__ = ["ALONE", "FEATURES", "MEANING", "features", "load"]
 
-ALONE: Final = ("vector.question", "vector.question_soft")
-FEATURES: Final = (*ALONE, "vector.whole", "vector.beyond", "vector.recall", "vector.precision")
+ALONE: Final = ("vector.question", "vector.question_soft", "vector.asked", "vector.known_asked")
+MEANING: Final = (
+    "vector.whole",
+    "vector.beyond",
+    "vector.recall",
+    "vector.precision",
+    "vector.text",
+    "vector.text_beyond",
+)
+FEATURES: Final = (*ALONE, *MEANING, "vector.text_both", "vector.known", "vector.farthest")
 
 _NEEDED: Final = ("numpy", "safetensors", "tokenizers", "wordllama")
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
 _TOKENS: Final = "tokenizers/l2_supercat_tokenizer_config.json"
 _MOST: Final = 400
 """Words of a text that are compared one by one."""
+_SIZE: Final = 256
+_READ: Final = 2_000
+"""Characters of a text that its own vector is made of."""
 
 
 @cache
@@ -55,52 +66,91 @@ def _vector(word: str) -> "np.ndarray":
     return vector / (float(np.linalg.norm(vector)) or 1.0)
 
 
+@lru_cache(maxsize=1 << 12)
+def _sum(raw: str) -> "np.ndarray":
+    """Give the sum of a text's tokens: what stands in it often, or weighs much in the table, counts the more."""
+    import numpy as np
+
+    table, tokenizer = load()
+    total: np.ndarray = table[tokenizer.encode(raw, add_special_tokens=False).ids].astype(np.float32).sum(axis=0)
+    return total
+
+
+class _Words:
+    """The words of a text that carry a topic: their vectors, one a row, and what each counts for."""
+
+    def __init__(self, text: Text) -> None:
+        import numpy as np
+
+        self.stems = sorted(text.content)[:_MOST]
+        self.rows = np.array([_vector(text.surface[each]) for each in self.stems], np.float32).reshape(-1, _SIZE)
+        self.weights = np.array([text.weights[each] for each in self.stems], np.float32)
+
+    def which(self, stems: frozenset[str]) -> list[int]:
+        return [at for at, each in enumerate(self.stems) if each in stems]
+
+    def sum(self, at: list[int] | slice = slice(None)) -> "np.ndarray":
+        total: np.ndarray = self.weights[at] @ self.rows[at]
+        return total
+
+    def average(self, nearest: "np.ndarray", at: list[int] | slice = slice(None)) -> float:
+        """Average over words; 0 of none."""
+        weights = self.weights[at]
+        return float(weights @ nearest[at] / weights.sum()) if len(weights) else 0.0
+
+
 def features(pair: Pair) -> tuple[float, ...]:
     """Compare by meaning; see `FEATURES`, or `ALONE` where the pair has no reference. Cosines, in [-1, 1].
 
     Rounded to six digits: what is beyond may depend on the processor.
     """
-    answer, question = pair.answer, pair.question
-    values = [_cosine(answer, answer.content, question, question.content), _soft(question, question.content, answer)]
+    import numpy as np
+
+    answer, question = _Words(pair.answer), _Words(pair.question)
+    said, asked = _sum(pair.answer.raw[:_READ]), _sum(pair.question.raw[:_READ])
+    near = answer.rows @ question.rows.T
+    to_question, of_question = _nearest(near)
+    values = [
+        _cosine(answer.sum(), question.sum()),
+        question.average(of_question),
+        _cosine(said, asked),
+        answer.average(to_question),
+    ]
     if pair.reference is not None:
-        reference = pair.reference
+        reference, told = _Words(pair.reference), _sum(pair.reference.raw[:_READ])
+        to_reference, of_reference = _nearest(answer.rows @ reference.rows.T)
+        beyond, wanted = answer.which(pair.said), reference.which(pair.wanted)
+        known = np.maximum(to_question, to_reference)
         values += [
-            _cosine(answer, answer.content, reference, reference.content),
-            _cosine(answer, pair.said, reference, pair.wanted),
-            _soft(reference, pair.wanted, answer),
-            _soft(answer, pair.said, reference),
+            _cosine(answer.sum(), reference.sum()),
+            _cosine(answer.sum(beyond), reference.sum(wanted)),
+            reference.average(of_reference, wanted),
+            answer.average(to_reference, beyond),
+            _cosine(said, told),
+            _cosine(_without(said, asked), _without(told, asked)),
+            _cosine(said, asked + told),
+            answer.average(known),
+            float(known.min()) if len(known) else 0.0,
         ]
     return tuple(round(value, 6) for value in values)
 
 
-def _matrix(text: Text, stems: frozenset[str]) -> "np.ndarray":
+def _nearest(near: "np.ndarray") -> tuple["np.ndarray", "np.ndarray"]:
+    """Give how near each row's nearest column is, and each column's nearest row; 0 where there is none."""
     import numpy as np
 
-    chosen = sorted(stems)[:_MOST]
-    return np.stack([_vector(text.surface[each]) for each in chosen])
+    if not near.size:
+        return np.zeros(near.shape[0]), np.zeros(near.shape[1])
+    return near.max(axis=1), near.max(axis=0)
 
 
-def _weights(text: Text, stems: frozenset[str]) -> "np.ndarray":
-    import numpy as np
-
-    return np.array([text.weights[each] for each in sorted(stems)[:_MOST]], dtype=np.float32)
-
-
-def _cosine(one: Text, ours: frozenset[str], other: Text, theirs: frozenset[str]) -> float:
-    """Give the cosine of two sums of words; 0 where a side has none."""
-    import numpy as np
-
-    if not ours or not theirs:
-        return 0.0
-    a = _weights(one, ours) @ _matrix(one, ours)
-    b = _weights(other, theirs) @ _matrix(other, theirs)
-    return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b) or 1.0))
+def _cosine(one: "np.ndarray", other: "np.ndarray") -> float:
+    """Give the cosine of two vectors; 0 where one is none."""
+    size = float(one @ one) * float(other @ other)
+    return float(one @ other) / size**0.5 if size > 0 else 0.0
 
 
-def _soft(one: Text, ours: frozenset[str], other: Text) -> float:
-    """Give how near each of some words is to its nearest word of the other text, on average; 0 where there is none."""
-    if not ours or not other.content:
-        return 0.0
-    nearest = (_matrix(one, ours) @ _matrix(other, other.content).T).max(axis=1)
-    weights = _weights(one, ours)
-    return float(weights @ nearest / weights.sum())
+def _without(one: "np.ndarray", other: "np.ndarray") -> "np.ndarray":
+    """Take away from a vector what lies along another."""
+    size = float(other @ other)
+    return one - (float(one @ other) / size) * other if size > 0 else one
