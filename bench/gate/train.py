@@ -76,28 +76,31 @@ SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1.0, 2.0, 4.0, 8.0)
 SLOPES = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 STARTS = (0.75, 1.0, 1.5, 2.0)
 """The slopes from which the choice begins."""
+NEAR = (1.0, 0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
+STEEPER = (1.0, 0.8, 0.9, 1.1, 1.25)
+"""What shares and slopes are multiplied by at last."""
 STEEP = 0.001
 """What it costs to take logits otherwise than they are."""
 REGULARISED = {"topic": 0.03}
 """`C` of those heads for which it is not 0.2, which cross-fitting prefers."""
 Aims = dict[tuple[str, str | None], tuple[float, float]]
 AIMS: Aims = {
-    ("refusal", None): (0.98, 2.0),
-    ("echo", None): (0.972, 2.0),
-    ("echo", "statement"): (0.962, 1.0),
-    ("echo", "with filler"): (0.968, 1.5),
+    ("refusal", None): (0.986, 2.0),
+    ("echo", None): (0.978, 2.0),
+    ("echo", "statement"): (0.97, 1.0),
+    ("echo", "with filler"): (0.975, 1.5),
     ("junk", None): (0.972, 2.0),
-    ("truncated", None): (0.903, 3.0),
-    ("mismatch", None): (0.985, 1.0),
+    ("truncated", None): (0.905, 3.0),
+    ("mismatch", None): (0.985, 1.5),
     ("flipped", None): (0.965, 1.0),
     ("flipped", "negation"): (0.975, 1.0),
     ("flipped", "number"): (0.97, 1.0),
-    ("flipped", "entity"): (0.962, 1.0),
+    ("flipped", "entity"): (0.964, 1.5),
 }
 """The area under the curve that is aimed at beside a reference, of a kind or a way to make it, and the cost of less."""
 AIMS_ALONE: Aims = {
-    ("refusal", None): (0.965, 1.0),
-    ("echo", None): (0.968, 1.0),
+    ("refusal", None): (0.96, 1.0),
+    ("echo", None): (0.962, 1.0),
     ("junk", None): (0.955, 1.0),
     ("truncated", None): (0.88, 0.5),
     ("mismatch", None): (0.97, 3.0),
@@ -259,8 +262,15 @@ def in_order(side: Side, value: Matrix) -> float:
     return float(np.mean(right > wrong) + np.mean(right == wrong) / 2)
 
 
+def within(grid: Sequence[float], value: float) -> float:
+    return round(min(max(value, grid[0]), grid[-1]), 3)
+
+
 def choose_shares(side: Side, logits: dict[str, Matrix]) -> Shares:
-    """Choose shares and slopes of one head after the other, each the best beside the others, until none changes."""
+    """Choose shares and slopes of one head after the other, each the best beside the others, until none changes.
+
+    First of a grid, at last by smaller steps within it.
+    """
 
     def good(shares: Shares) -> float:
         steep = sum(abs(log(slope)) for _, slope in shares.values())
@@ -277,7 +287,15 @@ def choose_shares(side: Side, logits: dict[str, Matrix]) -> Shares:
             if shares == before:
                 break
         found.append(shares)
-    return max(found, key=good)
+    shares = max(found, key=good)
+    for _ in range(4):
+        before = dict(shares)
+        for head, (share, slope) in before.items():
+            near = [(within(SHARES, share * more), within(SLOPES, slope * by)) for more in NEAR for by in STEEPER]
+            shares[head] = max(near, key=lambda pair: good({**shares, head: pair}))
+        if shares == before:
+            break
+    return shares
 
 
 def calibrate(side: Side, value: Matrix) -> list[tuple[float, float]]:

@@ -346,6 +346,8 @@ def test_contraries_are_known_among_the_most_common_words() -> None:
         ("Is it far?", "Quite far", 0.0, 0.0),
         ("Who wrote it?", "It was written by Cervantes", 1.0, 0.0),
         ("Who wrote it?", "It was written by hand", 0.0, 0.0),
+        ("Who wrote it?", "Cervantes", 1.0, 0.0),
+        ("Who wrote it?", "The hand", 0.0, 0.0),
         ("When did it end?", "It ended in 1945", 1.0, 0.0),
         ("How many are there?", "There are three", 1.0, 0.0),
         ("How many are there?", "There are plenty", 0.0, 0.0),
@@ -382,3 +384,45 @@ def test_a_word_that_may_end_a_sentence_dangles_less() -> None:
     assert _measured("That is what they have", REFERENCE)["cut.dangling"] == 0.0
     assert _measured("That is what they have", REFERENCE)["cut.weak"] == 1.0
     assert _measured("It cost 2 million", REFERENCE)["cut.opening"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "reference", "dangling"),
+    [
+        ("Do they sing?", "Yes, they do", "Yes, all of them sing", 0.0),
+        ("What do they do?", "They sing, and they have", "They all sing", 1.0),
+        ("Which town is it in?", "I cannot tell which town it is in", "It depends on the day", 0.0),
+        ("What is it good for?", "Nothing that I can think of", "There is nothing one could think of", 0.0),
+        ("Where is it?", "I cannot tell which town it is in", "It is at home", 1.0),
+    ],
+)
+def test_what_ends_as_question_or_reference_does_is_not_cut_off(
+    question: str, answer: str, reference: str, dangling: float
+) -> None:
+    """So may a yes or no that goes on with no more than who does."""
+    measured = _measured(answer, reference, question)
+    assert measured["cut.dangling"] + measured["cut.weak"] == dangling
+
+
+def test_a_refusal_with_nothing_beside_it_is_told_from_an_answer_that_hedges() -> None:
+    """Words of the question are nothing beside it."""
+    question = "Which colour is the best?"
+    assert _measured("People disagree about the best colour", REFERENCE, question)["refusal.bare"] == 1.0
+    hedged = "People disagree, but red sells more cars and lipsticks than green"
+    assert _measured(hedged, REFERENCE, question)["refusal.bare"] < 0.5
+    assert _measured("Red", REFERENCE, question)["refusal.bare"] == 0.0
+
+
+def test_an_answer_that_speaks_of_itself_where_nobody_did_is_told() -> None:
+    answer = "I could not tell you"
+    assert _measured(answer, "It is red", "Which colour is it?")["refusal.person"] == 1.0
+    assert _measured(answer, "I do not know", "Which colour is it?")["refusal.person"] == 0.0
+    assert _measured(answer, "It is red", "Which colour do I like?")["refusal.person"] == 0.0
+
+
+def test_two_names_of_a_country_are_one() -> None:
+    """The pronoun "us" is none of them."""
+    for name in ("the US", "the U.S.", "the USA", "Americans"):
+        assert "america" in Text(f"Most of {name} agree").names
+    assert Text("the UK").content == Text("Britain").content
+    assert Text("Tell us").content == Text("Tell").content

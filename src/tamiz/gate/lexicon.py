@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["CONTRARIES", "DENIALS", "NUMBERS", "OPENERS", "POLAR", "QUANTITIES", "STOP"]
+__all__ = ["ALIASES", "CONTRARIES", "DENIALS", "NUMBERS", "OPENERS", "POLAR", "QUANTITIES", "STOP"]
 
 STOP: Final = frozenset(
     "a about actually after all also although am an and any are around as at be because been before being both "
@@ -20,6 +20,12 @@ STOP: Final = frozenset(
     "there's what's they're you're i'd i'll i've let's he's she's we're who's".split()
 )
 """Words that say nothing of what a text is about."""
+
+ALIASES: Final = {
+    **dict.fromkeys(("usa", "u.s.a.", "american", "americans"), "america"),
+    **dict.fromkeys(("uk", "u.k.", "british"), "britain"),
+}
+"""Names of the same country."""
 
 DENIALS: Final = frozenset(
     "not no never none nobody nothing nowhere neither nor cannot without hardly unlikely isn't aren't wasn't weren't "

@@ -31,6 +31,7 @@ KNOWN: Final = (
     "known.order",
     "known.start",
     "known.kind",
+    "known.order_alone",
 )
 
 
@@ -65,14 +66,16 @@ def known(pair: Pair) -> tuple[float, ...]:
     context = pair.question.content | reference.content
     strange = answer.content - context
     ours = mass(answer.content, answer)
+    order = _ordered(answer.keys, reference.keys)
     return (
         mass(answer.content & context, answer) / ours if ours else 0.5,
         letters(answer.content, context),
         rare(strange, answer),
         min(len(answer.names - context), 3) / 3,
-        _ordered(answer.keys, reference.keys),
+        order,
         float(answer.keys[:2] == reference.keys[:2]),
         _kind(answer, reference),
+        order * answer.content.isdisjoint(pair.question.content),
     )
 
 

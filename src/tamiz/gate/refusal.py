@@ -18,6 +18,8 @@ FEATURES: Final = (
     "refusal.only",
     "refusal.alone",
     "refusal.expected",
+    "refusal.bare",
+    "refusal.person",
 )
 
 _BE: Final = r"(?:am|'m|are|'re|was|were|is|'s|been|be)"
@@ -114,6 +116,7 @@ TALK: Final = frozenset(
     "depends".split()
 )
 _SELF: Final = frozenset("i i'm i'd i've i'll me my myself we our us you your you're".split())
+_PERSON: Final = frozenset("i i'm i'd i've i'll me my myself we we're we'd we've we'll our".split())
 
 
 def features(pair: Pair) -> tuple[float, ...]:
@@ -136,7 +139,14 @@ def features(pair: Pair) -> tuple[float, ...]:
         _only(pair),
         float(not rest),
         0.0 if pair.reference is None else float(bool(sayings(pair.reference))),
+        _bare(pair, lower) if strong or hedged else 0.0,
+        float(_speaks(answer) and not any(map(_speaks, (pair.question, pair.reference)))),
     )
+
+
+def _speaks(text: Text | None) -> bool:
+    """Tell whether a text speaks of who says it."""
+    return text is not None and not _PERSON.isdisjoint(text.words)
 
 
 def _only(pair: Pair) -> float:
@@ -144,6 +154,13 @@ def _only(pair: Pair) -> float:
     known = pair.question.content | (pair.reference.content if pair.reference else frozenset())
     beyond = [word for word in pair.answer.order if word not in known]
     return sum(word in _TALK_STEMS for word in beyond) / len(beyond) if beyond else 0.0
+
+
+def _bare(pair: Pair, lower: str) -> float:
+    """Tell how little stands beside what refuses and the question's words: 1 for nothing, 0 for four words or more."""
+    left = Text(_HEDGE.sub(" ", _STRONG.sub(" ", lower)))
+    beside = left.content - pair.question.content - _TALK_STEMS
+    return max(0.0, 1 - len(beside) / 4)
 
 
 def sayings(text: Text) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from tamiz.gate.lexicon import DENIALS, NUMBERS, OPENERS, STOP
+from tamiz.gate.lexicon import ALIASES, DENIALS, NUMBERS, OPENERS, STOP
 from tamiz.gate.vocabulary import weight
 
 __all__ = ["LOOKED_AT", "Text", "grams", "stem"]
@@ -12,7 +12,11 @@ __all__ = ["LOOKED_AT", "Text", "grams", "stem"]
 LOOKED_AT: Final = 20_000
 """Characters of a text that are looked at; what comes after decides nothing, so that time is bounded."""
 
-_WORD: Final = re.compile(r"(?:(?<!\S)[-\u2212])?\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?:\+\+|#)?")
+_WORD: Final = re.compile(
+    r"(?:(?<!\S)[-\u2212])?\d+(?:[.,]\d+)*|\b(?:[A-Z]\.){2,}|[^\W\d_]+(?:['\u2019][^\W\d_]+)*(?:\+\+|#)?"
+)
+_STATES: Final = frozenset({"US", "U.S."})
+"""They are no pronoun."""
 _SENTENCE_END: Final = '.!?:\n"\u201c(-\u2022*'
 _CLAUSE: Final = 2
 
@@ -53,7 +57,7 @@ class Text:
         denials = 0
         for match in _WORD.finditer(raw):
             shown = match[0]
-            word = shown.lower().replace("\u2019", "'")
+            word = "usa" if shown in _STATES else shown.lower().replace("\u2019", "'")
             words.append(word)
             if shown[-1].isdigit():
                 number = word.replace(",", "").replace("\u2212", "-")
@@ -65,6 +69,7 @@ class Text:
                 continue
             if word in NUMBERS:
                 numbers.add(NUMBERS[word])
+            word = ALIASES.get(word, word)
             keys.append(NUMBERS.get(word) or stem(word))
             if word in DENIALS:
                 denials += 1

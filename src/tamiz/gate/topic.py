@@ -22,9 +22,15 @@ FEATURES: Final = (
     "topic.names",
     "topic.share",
     "topic.letters_share",
+    "topic.unfit",
+    "topic.fragment",
+    "topic.fit_missing",
+    "topic.strange_rarest",
+    "topic.shared_unfit",
 )
 
 _NAMED: Final = frozenset("country countries city cities place places person people name state states".split())
+_FEW: Final = 4
 _COUNTED: Final = frozenset("many much old long often far tall".split())
 
 
@@ -34,19 +40,30 @@ def features(pair: Pair) -> tuple[float, ...]:
     common = question.content & answer.content
     whole = mass(question.content, question)
     count = len(answer.words)
+    fit, misfit = _fits(question, answer)
+    shared = mass(common, question) / whole if whole else 0.5
+    missing, known = float(not common and bool(whole)), rarest(common, answer)
+    strange = rare(answer.content - common, answer)
     return (
-        mass(common, question) / whole if whole else 0.5,
+        shared,
         likeness(question.content, answer.content) if whole else 0.5,
-        float(count < 4),
+        float(count < _FEW),
         min(count, 40) / 40,
-        float(not common and bool(whole)),
-        rarest(common, answer),
+        missing,
+        known,
         min(mass(common, answer), 3.0) / 3,
-        *_fits(question, answer),
-        rare(answer.content - common, answer),
+        fit,
+        misfit,
+        strange,
         min(len(answer.names - question.content), 3) / 3,
         mass(common, answer) / mass(answer.content, answer) if answer.content else 0.5,
         letters(answer.content, question.content),
+        # what together tells otherwise than each for itself
+        float(fit == 0.0),
+        strange * (count < _FEW),
+        fit * missing,
+        strange * known,
+        shared * (fit == 0.0),
     )
 
 
@@ -60,10 +77,15 @@ def _fits(question: Text, answer: Text) -> tuple[float, float]:
     if words[0] in POLAR:
         return says, 0.0
     if asked & {"who", "whom", "where"} or (asked & {"which", "what"} and asked & _NAMED):
-        return float(bool(answer.names)), says
+        return float(bool(answer.names) or _may_be_name(answer)), says
     if asked & {"when", "year"} or ("how" in asked and asked & _COUNTED):
         return float(bool(answer.numbers)), says
     return 0.5, says
+
+
+def _may_be_name(answer: Text) -> bool:
+    """Tell whether a few words are what may be a name: they begin with a capital, and with no word of grammar."""
+    return 0 < len(answer.words) < _FEW and answer.raw[:1].isupper() and answer.keys[:1] == answer.order[:1]
 
 
 def found(pair: Pair) -> str:

@@ -37,6 +37,13 @@ _DANGLING: Final = frozenset(
     "including "
     "so too also either neither both each every any some many much few several".split()
 )
+_STANDING: Final = frozenset(
+    "is are was were be do does did can could will would should may might must has have had not more less most "
+    "so too either neither both many some few it that this".split()
+)
+"""Of these, and "not", what may end a sentence all the same: "No, they have more"."""
+_BRIEF: Final = 5
+"""Words of a yes or no that goes on with no more than that."""
 _ENDED: Final = re.compile(r"[.!?\u2026\u3002\uff01\uff1f][\"'\u201d\u2019)\]*_`]*\s*$|```\s*$")
 _INNER: Final = re.compile(r"[a-z0-9)][.!?]\s+[A-Z]")
 
@@ -52,10 +59,11 @@ def features(pair: Pair) -> tuple[float, ...]:
     ended = bool(_ENDED.search(raw))
     if ended:
         return (1.0, *(0.0,) * (len(FEATURES) - 1))
+    open_ended = len(words) > 1 and not _closes(pair)
     return (
         0.0,
-        float(len(words) > 1 and last in _DANGLING and last in opening()),
-        float(len(words) > 1 and last in _DANGLING and last not in opening()),
+        float(open_ended and last in _DANGLING and last in opening()),
+        float(open_ended and last in _DANGLING and last not in opening()),
         fragment(pair),
         float(_open(raw)),
         float(raw[-1] in ",;:-\u2013(/&" or raw.endswith(" '")),
@@ -65,8 +73,18 @@ def features(pair: Pair) -> tuple[float, ...]:
         _prefix(pair),
         float(bool(_INNER.search(raw))),
         float(len(words) == 1),
-        float(len(words) > 1 and last in opening() and last not in _DANGLING and last not in NUMBERS),
+        float(open_ended and last in opening() and last not in _DANGLING and last not in NUMBERS),
     )
+
+
+def _closes(pair: Pair) -> bool:
+    """Tell whether the last word may end a sentence here: question or reference ends with it, or a yes or no goes on.
+
+    "Which country are you in?" is answered by "I do not know what country you are in", another by "Yes, it does".
+    """
+    last = pair.answer.words[-1]
+    ends = [text.words[-1] for text in (pair.question, pair.reference) if text is not None and text.words]
+    return last in ends or (pair.answer.opener != 0 and last in _STANDING and len(pair.answer.words) <= _BRIEF)
 
 
 _KNOWN_SHORT: Final = frozenset("it me us he we up so go do no ok tv us uk eu pm am ad bc kg km mm cm oz ft".split())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tamiz.errors import UsageError
-from tamiz.gate.pair import Pair
+from tamiz.gate.pair import Pair, rare
 from tamiz.gate.text import Text
 
 if TYPE_CHECKING:
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ALONE", "FEATURES", "MEANING", "features", "load"]
 
-ALONE: Final = ("vector.question", "vector.question_soft", "vector.asked", "vector.known_asked")
+ALONE: Final = (
+    "vector.question",
+    "vector.question_soft",
+    "vector.asked",
+    "vector.known_asked",
+    "vector.strange_asked",
+    "vector.short_asked",
+    "vector.missing_asked",
+)
 MEANING: Final = (
     "vector.whole",
     "vector.beyond",
@@ -26,11 +34,20 @@ MEANING: Final = (
     "vector.text",
     "vector.text_beyond",
 )
-FEATURES: Final = (*ALONE, *MEANING, "vector.text_both", "vector.known", "vector.farthest")
+FEATURES: Final = (
+    *ALONE,
+    *MEANING,
+    "vector.text_both",
+    "vector.known",
+    "vector.farthest",
+    "vector.strange_both",
+    "vector.strange_text",
+)
 
 _NEEDED: Final = ("numpy", "safetensors", "tokenizers", "wordllama")
 _WEIGHTS: Final = "weights/l2_supercat_256.safetensors"
 _TOKENS: Final = "tokenizers/l2_supercat_tokenizer_config.json"
+_FEW: Final = 4
 _MOST: Final = 400
 """Words of a text that are compared one by one."""
 _SIZE: Final = 256
@@ -110,27 +127,36 @@ def features(pair: Pair) -> tuple[float, ...]:
     said, asked = _sum(pair.answer.raw[:_READ]), _sum(pair.question.raw[:_READ])
     near = answer.rows @ question.rows.T
     to_question, of_question = _nearest(near)
+    words, texts = _cosine(answer.sum(), question.sum()), _cosine(said, asked)
     values = [
-        _cosine(answer.sum(), question.sum()),
+        words,
         question.average(of_question),
-        _cosine(said, asked),
+        texts,
         answer.average(to_question),
+        # of an answer with rare words of its own, of a few words, or with none of the question's, it tells otherwise
+        texts * rare(pair.said, pair.answer),
+        words * (len(pair.answer.words) < _FEW),
+        texts * pair.answer.content.isdisjoint(pair.question.content),
     ]
     if pair.reference is not None:
         reference, told = _Words(pair.reference), _sum(pair.reference.raw[:_READ])
         to_reference, of_reference = _nearest(answer.rows @ reference.rows.T)
         beyond, wanted = answer.which(pair.said), reference.which(pair.wanted)
         known = np.maximum(to_question, to_reference)
+        strange = rare(pair.said - pair.wanted, pair.answer)
+        to_both, to_told = _cosine(said, asked + told), _cosine(said, told)
         values += [
             _cosine(answer.sum(), reference.sum()),
             _cosine(answer.sum(beyond), reference.sum(wanted)),
             reference.average(of_reference, wanted),
             answer.average(to_reference, beyond),
-            _cosine(said, told),
+            to_told,
             _cosine(_without(said, asked), _without(told, asked)),
-            _cosine(said, asked + told),
+            to_both,
             answer.average(known),
             float(known.min()) if len(known) else 0.0,
+            strange * to_both,
+            strange * to_told,
         ]
     return tuple(round(value, 6) for value in values)
 
