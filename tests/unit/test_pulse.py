@@ -81,6 +81,20 @@ async def test_what_happened_is_counted_once() -> None:
     assert abs(beat.p50 - 500) <= 500 * 0.02
 
 
+async def test_counts_are_told_at_once_and_for_ten_minutes() -> None:
+    """Who looks does not wait until a step is over."""
+    clock = ManualClock()
+    pulse = Pulse(clock)
+    pulse.add(LlmError(**fields(0), kind=FailureKind.QUOTA, reason="used up", model="m", latency_ms=1.0))
+    pulse.add(ended(0, 0.9, Source.CACHE))
+    for wait in (0, 1, 589):
+        await clock.advance(wait)
+        beat = pulse.beat()
+        assert (beat.trouble, beat.ended, beat.cached) == ({"quota": 1}, 1, 1)
+    await clock.advance(20)
+    assert (pulse.beat().trouble, pulse.beat().ended) == ({}, 0)
+
+
 async def test_rates_are_of_the_last_ten_seconds() -> None:
     clock = ManualClock()
     pulse = Pulse(clock)

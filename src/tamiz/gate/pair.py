@@ -1,6 +1,7 @@
 """What is judged: an answer, its question, and one accepted form of the reference."""
 
 from functools import cached_property
+from math import fsum
 
 from tamiz.gate.language import language, script
 from tamiz.gate.text import Text, grams
@@ -42,9 +43,9 @@ class Pair:
 
 
 def mass(words: frozenset[str] | set[str], of: Text) -> float:
-    """Sum what words of a text count for."""
+    """Sum what words of a text count for; exactly, so that the order of a set is no matter."""
     weights = of.weights
-    return sum(weights[word] for word in words)
+    return fsum(weights[word] for word in words)
 
 
 def likeness(one: frozenset[str], other: frozenset[str]) -> float:
@@ -61,7 +62,7 @@ def letters(words: frozenset[str], within: frozenset[str]) -> float:
 
 def rare(words: frozenset[str], of: Text) -> float:
     """Sum what words count for, the rare ones all the more; up to 1."""
-    return min(sum(of.weights[word] ** 2 for word in words), 4.0) / 4
+    return min(fsum(of.weights[word] ** 2 for word in words), 4.0) / 4
 
 
 def rarest(words: frozenset[str], of: Text) -> float:

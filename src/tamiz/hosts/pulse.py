@@ -164,9 +164,9 @@ class Pulse:
 
     def beat(self) -> Beat:
         """Tell what is to be seen now."""
-        self._spans()  # so that steps in which nothing happened are over
+        _, current = self._spans()  # which also ends steps in which nothing happened
         seconds = list(self._fine.last(_RATE_OVER))
-        lately = list(self._coarse.last(_POINTS))
+        lately = [current, *self._coarse.last(_POINTS - 1)]
         p50, p95, p99 = in_ms(quantiles(self._fine.last(_MINUTE)))
         over = max(len(seconds), 1) * _FINE
         return Beat(
@@ -188,7 +188,7 @@ class Pulse:
             short=[*reversed(self._short)],
         )
 
-    def _spans(self) -> Iterable[Moment]:
+    def _spans(self) -> tuple[Moment, Moment]:
         now = self._clock.monotonic()
         return self._fine.at(now), self._coarse.at(now)
 
