@@ -31,7 +31,10 @@ class Part(msgspec.Struct, frozen=True):
 
 def logit(head: Head, measured: Mapping[str, float]) -> float:
     """Give the logarithm of the odds that the failure is there, as one head sees it; within [-30, 30]."""
-    total = head.bias + sum(weight * measured[name] for name, weight in head.weights.items())
+    total = 0.0
+    for name, weight in head.weights.items():
+        total += weight * measured[name]
+    total += head.bias
     return max(-_BOUND, min(_BOUND, total))
 
 
