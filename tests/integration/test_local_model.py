@@ -140,7 +140,9 @@ async def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     await model.close()
 
 
-@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="llama.cpp is not installed")
+@pytest.mark.skipif(
+    find_spec("xllamacpp") is None and os.environ.get("CI") != "true", reason="llama.cpp is not installed"
+)
 async def test_of_a_chat_llama_cpp_gets_what_it_answers_and_nothing_else(tmp_path: Path) -> None:
     """Whatever stands in the request that asks for nothing more."""
     path = tmp_path / "m.gguf"
