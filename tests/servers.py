@@ -1,6 +1,6 @@
 """Real servers, one of each a process of pytest, started by the first test that asks for one.
 
-A test that ends one, or pauses it, leaves it running and serving.
+A test may end one, or pause it: whatever came of that test, the next one finds it running and serving.
 """
 
 import os
@@ -45,24 +45,44 @@ def _started(make: Callable[[], S]) -> Iterator[S]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """Give a Kafka broker; `prefix` keeps the tests apart on it."""
+def _broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     with _started(lambda: Broker(tmp_path_factory.mktemp("kafka"))) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """Give a server that speaks MongoDB's protocol; `database` keeps the tests apart on it."""
+def _mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
     with _started(lambda: MongoServer(tmp_path_factory.mktemp("mongo"))) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
-    """Give a Flink cluster whose jobs may import tamiz."""
+def _flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     with _started(lambda: Flink(tmp_path_factory.mktemp("flink"), Path(__file__).parents[1] / "src")) as server:
         yield server
+
+
+@pytest.fixture
+def broker(_broker: Broker) -> Iterator[Broker]:
+    """Give a Kafka broker; `prefix` keeps the tests apart on it."""
+    yield _broker
+    _broker.resume()
+    _broker.start()
+
+
+@pytest.fixture
+def mongo(_mongo: MongoServer) -> Iterator[MongoServer]:
+    """Give a server that speaks MongoDB's protocol; `database` keeps the tests apart on it."""
+    yield _mongo
+    _mongo.resume()
+    _mongo.start()
+
+
+@pytest.fixture
+def flink(_flink: Flink) -> Iterator[Flink]:
+    """Give a Flink cluster whose jobs may import tamiz."""
+    yield _flink
+    _flink.start()
 
 
 @pytest.fixture

@@ -128,8 +128,9 @@ def test_every_part_is_killed_in_turn(on: OnCluster, broker: Broker, mongo: Mong
                     continue
                 server = broker if step == len(stages) else mongo
                 parts.until_at_work("persist")
+                missed = parts.missing("persist")
                 server.kill()
-                parts["persist"].until(parts.missing("persist"), "persist to miss it")
+                parts["persist"].until(missed, "persist to miss it")
                 server.start()
             code, said = run.end(180)
         assert code == 0, said

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import random
 from collections import Counter
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -365,6 +366,19 @@ async def test_publishing_waits_for_a_broker_that_is_away(on: OnKafka, broker: B
     away, back = on.said
     assert away.startswith(f"Kafka at {broker.servers} does not answer (")
     assert back == f"Kafka at {broker.servers} answers"
+
+
+async def test_a_broker_that_is_back_is_told_of_where_there_is_nothing_to_do(on: OnKafka, broker: Broker) -> None:
+    def said(times: int) -> bool:
+        return len(on.said) == times
+
+    async with on.bus("intake"):
+        for before in (0, 2):
+            broker.kill()
+            await until(partial(said, before + 1), "word that the broker is away")
+            await asyncio.to_thread(broker.start)
+            await until(partial(said, before + 2), "word that it is back")
+    assert [word.endswith(" answers") for word in on.said] == [False, True, False, True]
 
 
 async def opening(address: KafkaAddress) -> str:

@@ -24,6 +24,8 @@ _WINDOW: Final = 4_000
 """Records of a group that are in work, or wait for it in this process."""
 _DOZE: Final = 0.2
 """Seconds until it is looked again whether a reader is awake."""
+_LOOK: Final = 1.0
+"""Seconds after which brokers that went away are asked whether they are back, where nothing is to be read or sent."""
 _DRAIN: Final = 10.0
 """Seconds that what was published gets to reach the brokers at the end."""
 
@@ -75,6 +77,7 @@ class KafkaBus:
         self._queues: dict[str, KeyedQueue[KafkaDelivery]] = {group: KeyedQueue() for group in groups}
         self._arrived = {group: asyncio.Event() for group in groups}
         self._burials: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
         self._stopping = False
         self._away = False
 
@@ -176,9 +179,10 @@ class KafkaBus:
     async def close(self) -> None:
         """Commit what was acknowledged and leave. What was not comes again, to whoever is next."""
         self.stop()
-        for task in self._burials:
+        tasks = [*self._burials, *([] if self._looking is None else [self._looking])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._burials, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, reader.close) for reader in self._readers.values()))
         if self._writer is not None:
@@ -258,6 +262,16 @@ class KafkaBus:
             self._away = away
             where = self._address.servers
             self._say(f"Kafka at {where} does not answer ({why}); work waits" if away else f"Kafka at {where} answers")
+            if away and not self._stopping and (self._looking is None or self._looking.done()):
+                self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """Find out that the brokers are back also where there is nothing to read or to send."""
+        loop = asyncio.get_running_loop()
+        while self._away and self._writer is not None:
+            await asyncio.sleep(_LOOK)
+            if await loop.run_in_executor(None, self._writer.answers, _LOOK):
+                self._note(False, "")
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -81,6 +81,13 @@ class KafkaWriter:
         self._sent.set()
         await batch.end
 
+    def answers(self, within: float) -> bool:
+        """Ask the brokers, from any thread, whether they are there; `within` is in seconds."""
+        try:
+            return bool(self._producer.list_topics(timeout=within).brokers)
+        except KafkaException:
+            return False
+
     async def _serve(self) -> None:
         """Take reports soon while any are to come, and now and then what else the client has to say."""
         wait = _SOON
