@@ -1,11 +1,15 @@
 """The score service, over a real socket."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
-from http_service import service
-from tamiz.scoring import TfidfScorer
+from http_service import ANA, KEYS, OPERATOR, service
+from tamiz.http.context import Context
+from tamiz.scoring import Score, TfidfScorer
+from waiting import until
 
 
 async def test_an_answer_is_scored(tmp_path: Path) -> None:
@@ -65,3 +69,37 @@ async def test_what_is_wrong_is_named(tmp_path: Path) -> None:
             refused = await client.post(path, json=body)
             assert refused.status_code == 400
             assert told in refused.text
+
+
+async def test_long_scoring_keeps_nobody_from_the_store(tmp_path: Path) -> None:
+    """However many answers a tenant has scored at once, and however long that takes."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    class Slow:
+        name = "slow"
+
+        def score(self, answer: str, reference: str | None, question: str = "") -> Score:  # noqa: ARG002
+            begun.release()
+            go_on.wait(30)
+            return Score(1.0)
+
+    def change(context: Context) -> None:
+        context.scorer = lambda _: Slow()
+
+    async with service(tmp_path, keys=KEYS, change=change) as running, running.client(ANA) as client:
+        pair = {"answer": "x", "reference": ["y", "z"]}
+        asking = [
+            asyncio.create_task(client.request(method, path, json=body))
+            for method, path, body in (
+                ("POST", "/score", pair),
+                ("PUT", "/cache", {"title": "x", **pair}),
+                *[("POST", "/score/batch", {"pairs": [pair]})] * 4,
+            )
+        ]
+        try:
+            await until(lambda: running.context.scoring._waiting == len(asking), "all to be under way")
+            await until(lambda: begun.acquire(blocking=False), "the scoring to begin")
+            assert (await running.get("/answers", OPERATOR))["answers"] == []
+        finally:
+            go_on.set()
+        assert {(await each).status_code for each in asking} == {200}

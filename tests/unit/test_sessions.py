@@ -4,16 +4,16 @@ from manual_clock import ManualClock
 from tamiz.http.keys import Caller
 from tamiz.http.sessions import LASTS, Sessions
 
-ANN = Caller("ann", operator=False)
+ANN, BEN = Caller("ann", operator=False), Caller("ben", operator=False)
 
 
 def sessions() -> tuple[Sessions, ManualClock]:
     clock = ManualClock()
-    return Sessions(lambda key: ANN if key == "good" else None, clock), clock
+    return Sessions({"good": ANN, "ben's": BEN}.get, clock), clock
 
 
-def token_of(made: Sessions) -> str:
-    begun = made.begin("good")
+def token_of(made: Sessions, key: str = "good") -> str:
+    begun = made.begin(key)
     assert begun is not None
     return begun[0]
 
@@ -38,9 +38,9 @@ async def test_it_ends_with_time_or_by_signing_out() -> None:
     assert made(token) is None
 
 
-def test_so_many_are_kept_and_no_more() -> None:
-    """The one that began first gives way."""
+def test_so_many_of_a_tenant_are_kept_and_no_more() -> None:
+    """The tenant's own that began first gives way, and nobody else's."""
     made, _ = sessions()
-    first, second = token_of(made), token_of(made)
-    last = [token_of(made) for _ in range(999)][-1]
-    assert (made(first), made(second), made(last)) == (None, ANN, ANN)
+    other, first, second = token_of(made, "ben's"), token_of(made), token_of(made)
+    last = [token_of(made) for _ in range(99)][-1]
+    assert (made(other), made(first), made(second), made(last)) == (BEN, None, ANN, ANN)

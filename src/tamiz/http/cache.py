@@ -94,7 +94,8 @@ class CacheService(Controller):
         terms = terms_of(caller_of(request), data.threshold)
         found = Judged(score=data.score, scorer="", reason=None, reasons=())
         if data.score is None:
-            found = judged(
+            found = await judged(
+                context,
                 context.scorer(context.settings.scorer),
                 Pair(answer=data.answer, reference=data.reference, question=data.title),
             )

@@ -66,6 +66,8 @@ class Context(msgspec.Struct, kw_only=True):
     replay: Callable[[Sequence[str]], Awaitable[Replayed]] | None = None
     extra: dict[str, Any] = {}
     looks: Looks = msgspec.field(default_factory=Looks)
+    scoring: Looks = msgspec.field(default_factory=lambda: Looks(2, what="requests wait for a score"))
+    """Where long answers are scored, which may take seconds that are nobody else's."""
     figures: Figures = msgspec.field(default_factory=Figures)
 
     async def look(self, work: Callable[[Reader], T]) -> T:

@@ -1,4 +1,4 @@
-"""Looks at the store: in threads of their own, and no more at once than these bear."""
+"""What blocks, such as looks at the store: in threads of their own, and no more at once than these bear."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _THREADS: Final = 4
 _WAITING: Final = 256
-"""Looks that may wait for a thread."""
+"""How much may wait for a thread."""
 _FRESH: Final = 1.0
 """Seconds that figures are good for at least."""
 _SHARE: Final = 10
@@ -27,8 +27,10 @@ class Looks:
     Raises `Problem` 503 where as many wait as may.
     """
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tamiz-look")
+    def __init__(self, threads: int = _THREADS, *, what: str = "look-ups wait for the store") -> None:
+        """Take what to say that waits, where too much does."""
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="tamiz-look")
+        self._what = what
         self._waiting = 0
 
     async def __call__(self, work: Callable[[], T]) -> T:
@@ -36,7 +38,7 @@ class Looks:
         if self._waiting >= _WAITING:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{_WAITING} look-ups wait for the store already",
+                f"{_WAITING} {self._what} already",
                 retry_after=1,
                 code="busy",
             )

@@ -13,8 +13,8 @@ from tamiz.scoring import Scorer
 __all__ = ["Judged", "Pair", "Score", "judged"]
 
 _MOST_PAIRS: Final = 10_000
-_QUICK: Final = 20_000
-"""Characters that are judged in less time than it takes to hand them to a thread."""
+_QUICK: Final = 2_000
+"""Characters that any scorer judges within a few milliseconds, by one form of a reference."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=400_000)]
 
@@ -66,16 +66,13 @@ class Score(Controller):
     @post("/score", status_code=200, summary="Score an answer")
     async def one(self, data: One, context: Context) -> Judged:
         """Tell how good the answer is, by the reference and the question."""
-        scorer = _scorer(context, data.scorer)
-        if len(data.answer) * (len(data.reference) if isinstance(data.reference, list) else 1) <= _QUICK:
-            return judged(scorer, data)
-        return await context.looks(lambda: judged(scorer, data))
+        return await judged(context, _scorer(context, data.scorer), data)
 
     @post("/score/batch", status_code=200, summary="Score many answers")
     async def batch(self, data: Batch, context: Context) -> Scores:
         """Score each pair, in their order."""
         scorer = _scorer(context, data.scorer)
-        return Scores(scores=await context.looks(lambda: [judged(scorer, pair) for pair in data.pairs]))
+        return Scores(scores=await context.scoring(lambda: [_judged(scorer, pair) for pair in data.pairs]))
 
 
 def _scorer(context: Context, name: str | None) -> Scorer:
@@ -85,7 +82,14 @@ def _scorer(context: Context, name: str | None) -> Scorer:
         return context.scorer(name)
 
 
-def judged(scorer: Scorer, pair: Pair) -> Judged:
+async def judged(context: Context, scorer: Scorer, pair: Pair) -> Judged:
     """Have a pair judged: by the form of the reference that says the best of the answer."""
+    one = not isinstance(pair.reference, list)
+    if one and len(pair.answer) + len(pair.reference or "") + len(pair.question) <= _QUICK:
+        return _judged(scorer, pair)
+    return await context.scoring(lambda: _judged(scorer, pair))
+
+
+def _judged(scorer: Scorer, pair: Pair) -> Judged:
     found = scorer.score(pair.answer, text_of(pair.reference), pair.question)
     return Judged(score=found.value, scorer=scorer.name, reason=found.reason, reasons=found.reasons)

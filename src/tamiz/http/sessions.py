@@ -12,11 +12,15 @@ __all__ = ["LASTS", "Sessions"]
 
 LASTS: Final = 12 * 3600
 """Seconds."""
-_AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 100
+"""Sessions of a tenant."""
 
 
 class Sessions:
-    """Who is signed in: at most 1,000 sessions of 12 hours, in this process alone. Tokens are kept as digests."""
+    """Who is signed in: at most 100 sessions of a tenant, each for 12 hours, in this process alone.
+
+    Who signs in more often ends one of their own, and nobody else's. Tokens are kept as digests.
+    """
 
     def __init__(self, caller: Callable[[str], Caller | None], clock: Clock) -> None:
         """`caller` gives whose a key is."""
@@ -34,8 +38,9 @@ class Sessions:
         caller = self._caller(key)
         if caller is None:
             return None
-        while len(self._open) >= _AT_ONCE:
-            del self._open[next(iter(self._open))]  # the one that began first
+        own = [token for token, (whose, _) in self._open.items() if whose == caller]
+        for oldest in own[: max(len(own) - _AT_ONCE + 1, 0)]:
+            del self._open[oldest]
         token = secrets.token_urlsafe(32)
         self._open[_digest(token)] = caller, self._clock.monotonic() + LASTS
         return token, caller
