@@ -243,6 +243,21 @@ async def test_head_of_what_takes_no_get_is_refused(client: httpx.AsyncClient) -
     assert "GET, HEAD, OPTIONS" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/models", "GET, HEAD, OPTIONS"),
+        ("/questions", "OPTIONS, POST"),
+        ("/policy", "GET, HEAD, OPTIONS, PUT"),
+        ("/cache/lookup", "OPTIONS, POST"),
+        ("/v1/chat/completions", "OPTIONS, POST"),
+    ],
+)
+async def test_options_tells_what_there_is(client: httpx.AsyncClient, path: str, methods: str) -> None:
+    answer = await client.options(path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, methods, b"")
+
+
 async def test_a_slash_at_the_end_makes_no_difference(client: httpx.AsyncClient) -> None:
     chat = {"model": "tamiz", "messages": [{"role": "user", "content": "x"}]}
     for path, body in (

@@ -330,5 +330,5 @@ async def test_the_document_has_the_call_and_other_methods_are_refused(tmp_path:
                 await call(path, cast_to=object)
             assert refused.value.status_code == 405
             allowed.append(refused.value.response.headers["allow"])
-    assert allowed[0] == "POST"
+    assert allowed[0] == "OPTIONS, POST"
     assert all("GET" in each for each in allowed[1:])

@@ -17,7 +17,7 @@ from tamiz.http.calls import HANDLERS, Call, check_query
 from tamiz.http.context import Context
 from tamiz.http.docs import DOCUMENTED, Docs
 from tamiz.http.guard import ASGI, Guard, Receive, Scope, Send
-from tamiz.http.head import with_head
+from tamiz.http.head import options, with_head
 from tamiz.http.health import Health
 from tamiz.http.keys import Keys
 from tamiz.http.live import PUBLIC, Live
@@ -98,8 +98,11 @@ def make_app(
                 await serve(scope, receive, send)
                 return
             if scope["path"] in alone:
-                allowed = ", ".join(method for method, path in calls if path == scope["path"])
-                raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {allowed}", headers={"allow": allowed})
+                methods = ", ".join(sorted({"OPTIONS", *(method for method, path in calls if path == scope["path"])}))
+                if scope["method"] == "OPTIONS":
+                    await options(send, methods)
+                    return
+                raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, f"this takes {methods}", headers={"allow": methods})
         await framework(scope, receive, send)
 
     return Guard(

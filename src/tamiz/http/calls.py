@@ -13,6 +13,7 @@ from litestar.handlers import HTTPRouteHandler
 from tamiz.errors import TamizError
 from tamiz.http.fields import missing, of_query, reading, unknown
 from tamiz.http.guard import WATCHED
+from tamiz.http.head import allowed
 from tamiz.http.problems import OPENAI, Problem, as_problem, body_of, type_of
 
 __all__ = ["HANDLERS", "Call", "check_query"]
@@ -74,9 +75,8 @@ def _problem(request: Request[Any, Any, Any], error: Exception) -> Problem:
             values = request.query_params.getall(key, [str(request.path_params.get(key))])
             return of_query(key, values, known[key])
         case MethodNotAllowedException():
-            methods = (error.headers or {}).get("allow", "").replace("GET", "GET, HEAD").split(", ")
-            allowed = ", ".join(sorted(methods))
-            return Problem(error.status_code, f"this takes {allowed}", headers={"allow": allowed})
+            methods = allowed((error.headers or {}).get("allow", ""))
+            return Problem(error.status_code, f"this takes {methods}", headers={"allow": methods})
         case HTTPException():
             return Problem(error.status_code, error.detail, headers=error.headers)
         case _:
