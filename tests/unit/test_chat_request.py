@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tamiz.http.openai.operations import OPERATIONS
 from tamiz.http.openai.request import DEEPEST, Gate, Known, Request, read
 from tamiz.http.problems import Problem
 
-_NAMES = Names(("openai:gpt-4o-mini", "simulated:?quality=0.5"))
+_NAMES = Names(("openai:gpt-4o-mini", "ollama:llama3.2"))
 _SAID: Any = [{"role": "user", "content": "Why?"}]
 
 
@@ -166,11 +167,25 @@ def test_where_models_answer_with_text_alone_more_is_refused_before_it_is_asked(
     assert taken(**body).chat
 
 
-def test_what_one_of_the_models_takes_is_not_refused() -> None:
+def test_what_one_of_the_models_does_not_take_is_refused_unless_another_is_named() -> None:
+    """Whose turn it would be is not known yet, and nothing that is taken in fails for that."""
     names = Names(("simulated:", "local:m"))
-    assert taken(names, stop=["."]).chat
+    assert refused(names, stop=["."]).field == "stop"
     assert refused(names, model="simulated", stop=["."]).field == "stop"
     assert taken(names, model="m", stop=["."]).chat
+
+
+@pytest.mark.parametrize("models", [("simulated:", "openai:gpt-4o"), ("openai:gpt-4o", "local:/models/simulated.gguf")])
+def test_beside_a_server_too_and_the_server_is_told_of(models: tuple[str, ...]) -> None:
+    names = Names(models)
+    problem = refused(names, response_format={"type": "json_object"})
+    assert problem.field == "response_format"
+    assert problem.detail == (
+        "simulated answers with text alone and does not take response_format: leave it out, or name a model that may: "
+        "gpt-4o"
+    )
+    assert taken(names, model="gpt-4o", response_format={"type": "json_object"}).only == "openai:gpt-4o"
+    assert taken(names, n=1).only is None
 
 
 def test_a_nul_in_what_is_said_stays_with_the_model() -> None:
@@ -244,9 +259,13 @@ def test_a_name_that_all_share_is_all_of_them() -> None:
     assert names.listed == ("tamiz", "m")
 
 
-def test_a_name_that_some_share_is_refused_and_their_addresses_listed() -> None:
+def test_a_name_that_some_share_is_refused_and_each_has_one_without_its_address() -> None:
     urls = ("openai+http://a/v1#m", "openai+http://b/v1#m", "openai:other")
     names = Names(urls)
-    with pytest.raises(Problem, match="there is no model 'm'"):
+    with pytest.raises(Problem, match="there is no model 'm'") as problem:
         names.only("m")
-    assert set(names.listed) == {"tamiz", "other", *urls[:2]}
+    assert "http" not in problem.value.detail
+    _, one, two, other = names.listed
+    assert (names.only(one), names.only(two), names.only(other)) == urls
+    assert re.fullmatch("m@[0-9a-f]{6}", one)
+    assert [names.only(url) for url in urls] == [*urls]

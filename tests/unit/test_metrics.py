@@ -11,6 +11,10 @@ from tamiz.errors import FailureKind, StateError
 from tamiz.hosts.desk import Queue
 from tamiz.http.metrics import Metrics
 from tamiz.messages import Source
+from tamiz.models.endpoint import Endpoint
+from tamiz.models.factory import make_model
+from tamiz.models.fleet import Fleet
+from tamiz.settings import Settings
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -71,6 +75,24 @@ def test_calls_attempts_and_retries() -> None:
     assert of(found, "tamiz_attempts_total", verdict="refused") == 2
     assert of(found, "tamiz_retries_total", kind="overload") == 2, "a dead letter is no retry"
     assert of(found, "tamiz_hop_seconds_count", stage="generate") == 2
+
+
+def test_models_go_by_their_names_and_never_by_their_addresses() -> None:
+    """Those of one name are told apart."""
+    clock, metrics = ManualClock(), Metrics(ManualClock())
+    urls = ("openai+http://10.0.0.7/v1#m", "openai+http://10.0.0.8/v1#m")
+    endpoints = [Endpoint(make_model(url, Settings(model=urls), clock), clock) for url in urls]
+    metrics.fleet = Fleet(endpoints, clock=clock)
+    one, two = (metrics.fleet.names[url] for url in urls)
+    metrics.hop("generate", requested(), Effects(emit=(responded(endpoint=urls[0]),)), 0.3)
+    metrics.hop("generate", requested(), Effects(emit=(failed(FailureKind.TIMEOUT, model=urls[1]),)), 0.3)
+    metrics.hop("generate", requested(), Effects(emit=(failed(model="openai+http://10.0.0.9/v1#gone"),)), 0.3)
+    found = read(metrics)
+    assert of(found, "tamiz_model_calls_total", model=one, result="answered") == 1
+    assert of(found, "tamiz_model_calls_total", model=two, result="timeout") == 1
+    assert of(found, "tamiz_model_call_seconds_count", model="gone") == 1
+    assert of(found, "tamiz_endpoint_down", endpoint=one) == of(found, "tamiz_endpoint_down", endpoint=two) == 0
+    assert "10.0.0." not in repr(found)
 
 
 def test_requests_are_told_by_route_and_status() -> None:

@@ -14,8 +14,9 @@ from tamiz.hosts.gauges import Gauges, Gauging
 from tamiz.hosts.pulse import Beat, Pulse, Pulses, Totals
 from tamiz.http.guard import ASGI, Receive, Scope, Send
 from tamiz.http.keys import Caller
-from tamiz.http.problems import Problem
+from tamiz.http.problems import Problem, as_problem
 from tamiz.http.runs import Runs, RunTold
+from tamiz.http.seen import row_for
 from tamiz.messages import Outcome
 from tamiz.policy import Policy
 from tamiz.store.base import Lists
@@ -132,7 +133,7 @@ class Board:
             keys=self._keys_asked,
             can=self._able if all_of_it else [],
             policy=self._policy(),
-            beat=pulse.beat(),
+            beat=_beat_for(caller, pulse.beat()),
             gauges=gauges if all_of_it else None,
             runs=self._runs.told()[:_RUNS] if all_of_it and self._runs is not None else [],
         )
@@ -229,7 +230,7 @@ class Board:
         try:
             return b"data: " + self._encode(await self.snapshot(caller)) + b"\n\n"
         except TamizError as error:
-            return b"event: trouble\ndata: " + self._encode(str(error)) + b"\n\n"
+            return b"event: trouble\ndata: " + self._encode(as_problem(error, caller).detail) + b"\n\n"
 
     async def _pulse(self, caller: Caller) -> Pulse:
         if caller.operator:
@@ -247,6 +248,11 @@ class Board:
             figures = reader.metrics(self._clock.time(), tenant)
             outcomes: dict[str, int] = {outcome: figures[outcome] for outcome in Outcome}
             return Totals(figures["questions"], outcomes, figures["sources"]), reader.recent(_BEFORE, tenant)
+
+
+def _beat_for(caller: Caller, beat: Beat) -> Beat:
+    recent, short = ([row_for(caller, row) for row in rows] for rows in (beat.recent, beat.short))
+    return msgspec.structs.replace(beat, recent=recent, short=short)
 
 
 async def _gone(receive: Receive) -> None:

@@ -8,13 +8,19 @@ from litestar import Request
 from tamiz.http.keys import OPERATOR, Caller
 from tamiz.http.problems import Problem
 
-__all__ = ["caller_of", "operator_of"]
+__all__ = ["caller_of", "is_operator", "operator_of"]
 
 
 def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """Give who sent the request."""
     caller: Caller = request.scope["state"]["caller"]
     return caller
+
+
+def is_operator(request: Request[Any, Any, Any]) -> bool:
+    """Tell whether an operator sent the request; what asks for no key may have come from anybody."""
+    caller: Caller | None = request.scope["state"].get("caller")
+    return caller is not None and caller.operator
 
 
 def operator_of(request: Request[Any, Any, Any]) -> Caller:

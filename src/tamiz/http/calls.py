@@ -80,7 +80,7 @@ def _problem(request: Request[Any, Any, Any], error: Exception) -> Problem:
         case HTTPException():
             return Problem(error.status_code, error.detail, headers=error.headers)
         case _:
-            return as_problem(error)
+            return as_problem(error, request.scope["state"].get("caller"))
 
 
 HANDLERS: Final[dict[int | type[Exception], Any]] = {Exception: _answer, HTTPException: _answer, TamizError: _answer}

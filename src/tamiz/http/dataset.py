@@ -11,6 +11,7 @@ from tamiz.datasets import BadRow, Row
 from tamiz.errors import TamizError
 from tamiz.hosts.desk import Busy, Desk
 from tamiz.http.context import Context, asked_by
+from tamiz.http.keys import Caller
 from tamiz.http.problems import as_problem
 from tamiz.messages import QuestionAsked, Terms
 
@@ -62,11 +63,12 @@ class TakingIn:
     data set comes again.
     """
 
-    def __init__(self, context: Context, desk: Desk, dataset: str, tenant: str) -> None:
+    def __init__(self, context: Context, desk: Desk, dataset: str, caller: Caller) -> None:
         self._context = context
         self._desk = desk
         self._prefix = f"{context.shape().digest}{dataset}"
-        self._terms = Terms(tenant=tenant)
+        self._terms = Terms(tenant=caller.tenant)
+        self._caller = caller
         self._ended = Ended(dataset=dataset)
 
     async def all(self, rows: Iterator[Row | BadRow]) -> AsyncIterator[list[Taken | Unread | Ended]]:
@@ -80,7 +82,7 @@ class TakingIn:
                 if stopped is not None:
                     raise stopped
         except TamizError as error:
-            ended.problem = as_problem(error).detail
+            ended.problem = as_problem(error, self._caller).detail
         yield [ended]
 
     async def _some(self, chunk: list[Row | BadRow]) -> tuple[list[Taken | Unread], BaseException | None]:

@@ -1,10 +1,12 @@
 """Whether a service is alive, and whether it is of use."""
 
 from http import HTTPStatus
+from typing import Any
 
-from litestar import Controller, Response, get
+from litestar import Controller, Request, Response, get
 
 from tamiz.hosts.desk import Queue
+from tamiz.http.callers import is_operator
 from tamiz.http.context import Context
 from tamiz.http.metrics import CONTENT
 from tamiz.models.fleet import Fleet
@@ -23,9 +25,17 @@ class Health(Controller):
         return {"status": "ok"}
 
     @get("/ready", summary="Whether it can do its work")
-    async def ready(self, context: Context) -> Response[dict[str, str | dict[str, str]]]:
-        """Name each thing that the service depends on, `ok` or what is wrong; 503 where one is down."""
+    async def ready(
+        self, request: Request[Any, Any, Any], context: Context
+    ) -> Response[dict[str, str | dict[str, str]]]:
+        """Name each thing that the service depends on, `ok` or what is wrong; 503 where one is down.
+
+        Where it is and what it said, operators alone get to know: to others it is `ok` or `down`.
+        """
         found = await context.ready()
+        if not is_operator(request):
+            names = {} if context.fleet is None else context.fleet.names
+            found = {names.get(name, name): why and "down" for name, why in found.items()}
         wrong = any(found.values())
         told: dict[str, str | dict[str, str]] = {
             "status": "not ready" if wrong else "ready",

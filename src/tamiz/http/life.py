@@ -8,6 +8,7 @@ from tamiz.errors import NoSuchQuestion
 from tamiz.http.context import Context
 from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
+from tamiz.http.seen import life_for, model_for, reason_for
 from tamiz.messages import DeadLetter, Source, Terminal
 from tamiz.store.lives import Life
 
@@ -40,9 +41,13 @@ class Told(Outcome, frozen=True, kw_only=True):
     life: Life
 
 
-def outcome_of(event: Terminal) -> Outcome:
-    """Give what an outcome tells."""
+def outcome_of(event: Terminal, caller: Caller) -> Outcome:
+    """Give what an outcome tells its caller."""
     told = None if isinstance(event, DeadLetter) else event.answer
+    if isinstance(event, DeadLetter):
+        model, reason = event.model, reason_for(caller, event.kind, event.reason, event.model)
+    else:
+        model, reason = event.answer.model, event.answer.reason
     return Outcome(
         message_id=event.message_id,
         id=event.question_id,
@@ -50,12 +55,12 @@ def outcome_of(event: Terminal) -> Outcome:
         outcome=event.outcome,
         answer=None if told is None else told.llm_answer,
         score=None if told is None else told.score,
-        reason=event.reason if isinstance(event, DeadLetter) else event.answer.reason,
+        reason=reason,
         reasons=() if told is None else told.reasons,
         source=event.source,
         attempts=event.attempts,
         retries=event.retries,
-        model=event.model if isinstance(event, DeadLetter) else event.answer.model,
+        model=model_for(caller, model),
         latency_ms=told.latency_ms if told is not None and event.source is Source.MODEL else None,
     )
 
@@ -71,6 +76,7 @@ async def life_of(context: Context, message_id: str, caller: Caller) -> Told:
         raise _unknown(message_id) from None
     if caller.sees not in {None, life.tenant}:
         raise _unknown(message_id)
+    life = life_for(caller, life)
     ended = life.outcome
     return Told(
         message_id=message_id,

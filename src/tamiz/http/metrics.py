@@ -28,6 +28,7 @@ from tamiz.messages import (
     ValidatedResponse,
 )
 from tamiz.models.fleet import Fleet
+from tamiz.models.names import name_of
 
 __all__ = ["CONTENT", "Metrics"]
 
@@ -126,16 +127,20 @@ class Metrics:
 
     def _called(self, event: Event) -> None:
         if isinstance(event, LlmResponse):
-            model, result = event.endpoint or event.model, "answered"
+            model, result = self._name(event.endpoint or event.model), "answered"
             self._tokens.add(model, "prompt", by=event.prompt_tokens or 0)
             self._tokens.add(model, "completion", by=event.completion_tokens or 0)
         elif isinstance(event, LlmError):
-            model, result = event.model, event.kind
+            model, result = self._name(event.model), event.kind
             self._tokens.add(model, "unknown", by=event.tokens or 0)
         else:
             return
         self._calls.add(model, result)
         self._call_seconds.add(event.latency_ms / 1000, model)
+
+    def _name(self, url: str) -> str:
+        """Give what a model is called here, where whoever asks may read it."""
+        return (self.fleet and self.fleet.names.get(url)) or name_of(url)
 
     def _collect(self) -> Iterable[Metric]:
         for counted in (self._asked, self._questions, self._attempts, self._retries, self._calls, self._tokens):
@@ -176,14 +181,17 @@ class _Collected:
 
 
 def _endpoints(fleet: Fleet) -> Iterable[Metric]:
-    names = ("endpoint",)
-    in_flight = GaugeMetricFamily("tamiz_endpoint_in_flight", "Calls in flight.", labels=names)
-    limit = GaugeMetricFamily("tamiz_endpoint_limit", "Calls that the server is thought to take at once.", labels=names)
-    down = GaugeMetricFamily("tamiz_endpoint_down", "Whether it is down or paused: 1, else 0.", labels=names)
+    labels = ("endpoint",)
+    in_flight = GaugeMetricFamily("tamiz_endpoint_in_flight", "Calls in flight.", labels=labels)
+    limit = GaugeMetricFamily(
+        "tamiz_endpoint_limit", "Calls that the server is thought to take at once.", labels=labels
+    )
+    down = GaugeMetricFamily("tamiz_endpoint_down", "Whether it is down or paused: 1, else 0.", labels=labels)
     for endpoint in fleet.endpoints:
-        in_flight.add_metric((endpoint.name,), endpoint.in_flight)
-        limit.add_metric((endpoint.name,), endpoint.limit)
-        down.add_metric((endpoint.name,), endpoint.shown is not None)
+        name = (fleet.names[endpoint.name],)
+        in_flight.add_metric(name, endpoint.in_flight)
+        limit.add_metric(name, endpoint.limit)
+        down.add_metric(name, endpoint.shown is not None)
     yield from (in_flight, limit, down)
 
 

@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from tamiz.http.callers import caller_of
 from tamiz.http.context import Context
-from tamiz.http.openai.names import Names, short
+from tamiz.http.openai.names import Names
 from tamiz.http.problems import Problem
 from tamiz.models.endpoint import Endpoint
 
@@ -50,8 +50,10 @@ class Errors(msgspec.Struct, kw_only=True):
 class EndpointNow(msgspec.Struct, kw_only=True):
     """How an endpoint fares, as this process sees it; times are seconds since the epoch."""
 
+    name: str
+    """What it is called where its address is not told, as in metrics; no two have the same."""
     model: str
-    """As `--model` has it; to tenants its name alone, without the address of its server."""
+    """As `--model` has it; to tenants its name again, without the address of its server."""
     in_flight: int
     limit: int
     """How many calls its server is thought to take at once."""
@@ -104,13 +106,17 @@ class Models(Controller):
         if context.fleet is None:
             raise Problem(HTTPStatus.NOT_FOUND, "this process calls no models")
         operator = caller_of(request).operator
-        return EndpointsNow(models=[_now(endpoint, whole=operator) for endpoint in context.fleet.endpoints])
+        names = context.fleet.names
+        return EndpointsNow(
+            models=[_now(endpoint, names[endpoint.name], whole=operator) for endpoint in context.fleet.endpoints]
+        )
 
 
-def _now(endpoint: Endpoint, *, whole: bool) -> EndpointNow:
+def _now(endpoint: Endpoint, name: str, *, whole: bool) -> EndpointNow:
     shown = endpoint.shown
     return EndpointNow(
-        model=endpoint.name if whole else short(endpoint.name),
+        name=name,
+        model=endpoint.name if whole else name,
         in_flight=endpoint.in_flight,
         limit=endpoint.limit,
         down_since=None if shown is None else shown.since,

@@ -11,6 +11,7 @@ import msgspec
 
 from tamiz.errors import BusError, StateError, TamizError, UsageError
 from tamiz.hosts.desk import Busy, Stopping
+from tamiz.http.keys import Caller
 
 __all__ = ["GONE", "OPENAI", "PROBLEM", "Problem", "as_problem", "body_of", "type_of"]
 
@@ -98,8 +99,11 @@ def _as_openai(problem: Problem) -> dict[str, Any]:
     }
 
 
-def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error, a problem
-    """Give the problem that an error is to the client; what it cannot help is told without a detail."""
+def as_problem(error: Exception, caller: Caller | None) -> Problem:  # noqa: PLR0911 - a kind of error, a problem
+    """Give the problem that an error is to the client; what it cannot help is told without a detail.
+
+    What is wrong with store or brokers, which says where they are, is told to operators alone.
+    """
     match error:
         case Problem():
             return error
@@ -110,7 +114,9 @@ def as_problem(error: Exception) -> Problem:  # noqa: PLR0911 - a kind of error,
         case UsageError():
             return Problem(HTTPStatus.BAD_REQUEST, str(error))
         case StateError() | BusError():
-            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), retry_after=5)
+            what = "the store" if isinstance(error, StateError) else "Kafka"
+            why = str(error) if caller is not None and caller.operator else f"{what} is not ready: try again"
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, why, retry_after=5)
         case RecursionError():
             return Problem(HTTPStatus.BAD_REQUEST, "the body is nested too deep")
         case UnicodeError():

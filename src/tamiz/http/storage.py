@@ -18,6 +18,7 @@ from tamiz.http.dataset import TakingIn
 from tamiz.http.exported import EXPORTS, Export
 from tamiz.http.life import Told, life_of
 from tamiz.http.problems import Problem
+from tamiz.http.seen import row_for
 from tamiz.http.spooled import Spooled
 from tamiz.identity import digest
 from tamiz.messages import Outcome
@@ -103,7 +104,7 @@ class Storage(Controller):
             raise Problem(HTTPStatus.NOT_FOUND, "this service takes no questions")
         suffix = _suffix(request)
         given = _given(columns)
-        tenant = caller_of(request).tenant
+        caller = caller_of(request)
         uploads: set[str] = context.extra.setdefault("uploads", set())
         if len(uploads) >= _UPLOADS:
             why = f"{_UPLOADS} data sets are being taken in, which is all that this service takes at once"
@@ -119,12 +120,12 @@ class Storage(Controller):
             if isinstance(error, UsageError):
                 raise _of_the_body(error, body.path) from None
             raise
-        dataset = digest(tenant, body.digest, suffix, columns, size=8)
+        dataset = digest(caller.tenant, body.digest, suffix, columns, size=8)
 
         async def told() -> AsyncIterator[bytes]:
             encode = msgspec.json.Encoder().encode_lines
             try:
-                async for some in TakingIn(context, desk, dataset, tenant).all(rows):
+                async for some in TakingIn(context, desk, dataset, caller).all(rows):
                     yield encode(some)
             finally:
                 uploads.discard(body.path)
@@ -155,7 +156,7 @@ class Storage(Controller):
             prefix=_prefix(context, dataset),
         )
         page = await context.look(lambda reader: reader.page(wanted, after, limit))
-        return Answers(answers=page.rows, next=_next(request, page))
+        return Answers(answers=_seen(request, page), next=_next(request, page))
 
     @get("/answers/{message_id:str}", summary="One answer")
     async def answer(self, message_id: _Id, request: Request[Any, Any, Any], context: Context) -> Told:
@@ -181,7 +182,7 @@ class Storage(Controller):
         wanted = Wanted(outcomes=(Outcome.FAILED,), tenant=tenant, kind=kind)
         page = await context.look(lambda reader: reader.page(wanted, after, limit))
         kinds = await context.look(lambda reader: reader.dead_kinds(tenant))
-        return DeadLetters(kinds=kinds, dead_letters=page.rows, next=_next(request, page))
+        return DeadLetters(kinds=kinds, dead_letters=_seen(request, page), next=_next(request, page))
 
     @post("/dead-letters/replay", status_code=200, summary="Ask again")
     async def replay(self, data: Replay, request: Request[Any, Any, Any], context: Context) -> Replayed:
@@ -214,10 +215,11 @@ class Storage(Controller):
         dataset: _Dataset = None,
     ) -> Stream:
         """Give result rows as `tamiz export` writes them, by `message_id`; without `outcome`, the accepted ones."""
+        caller = caller_of(request)
         wanted = Wanted(
             outcomes=tuple(outcome or (Outcome.ACCEPTED,)),
             min_score=min_score,
-            tenant=caller_of(request).sees,
+            tenant=caller.sees,
             prefix=_prefix(context, dataset),
         )
         media_type, kind = EXPORTS[format]
@@ -225,7 +227,7 @@ class Storage(Controller):
 
         async def told() -> AsyncIterator[bytes]:
             async for rows in _pages(context, wanted):
-                if data := await context.looks(lambda: writer.rows([_result(row) for row in rows])):  # noqa: B023
+                if data := await context.looks(lambda: writer.rows([_result(row_for(caller, row)) for row in rows])):  # noqa: B023
                     yield data
             if data := writer.end():
                 yield data
@@ -243,6 +245,11 @@ async def _pages(context: Context, wanted: Wanted) -> AsyncIterator[list[Answere
             yield page.rows
             after = page.rows[-1].message_id
         more = page.more
+
+
+def _seen(request: Request[Any, Any, Any], page: Page) -> list[Answered]:
+    caller = caller_of(request)
+    return [row_for(caller, row) for row in page.rows]
 
 
 def _result(row: Answered) -> ResultRow:

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.params import Parameter
 
+from tamiz.http.callers import caller_of
 from tamiz.http.context import Context, asked_by
 from tamiz.http.life import Outcome, Told, life_of, outcome_of
 from tamiz.http.problems import Problem
@@ -56,7 +57,7 @@ class Traffic(Controller):
 
         `wait` is how many seconds the outcome may be waited for: 200 where it came, 202 where it did not.
         """
-        desk = context.desk
+        desk, caller = context.desk, caller_of(request)
         if desk is None:
             raise Problem(HTTPStatus.NOT_FOUND, "this service takes no questions")
         asked = asked_by(
@@ -65,20 +66,20 @@ class Traffic(Controller):
             content=data.content,
             reference=text_of(data.reference),
             question_id=data.id,
-            terms=Terms(tenant=request.scope["state"]["caller"].tenant, threshold=data.threshold),
+            terms=Terms(tenant=caller.tenant, threshold=data.threshold),
         )
         if (known := await desk.known(asked)) is not None:
             await desk.record(asked, known)
-            return Response(outcome_of(known), status_code=HTTPStatus.OK)
+            return Response(outcome_of(known, caller), status_code=HTTPStatus.OK)
         with desk.queue.expect(asked.message_id) as expected:
             await desk.submit(asked)
             outcome = await expected(wait)
         if outcome is not None:
-            return Response(outcome_of(outcome), status_code=HTTPStatus.OK)
+            return Response(outcome_of(outcome, caller), status_code=HTTPStatus.OK)
         where = {"location": f"/questions/{asked.message_id}"}
         return Response(Submitted(message_id=asked.message_id), status_code=HTTPStatus.ACCEPTED, headers=where)
 
     @get("/questions/{message_id:str}", summary="What became of a question")
     async def life(self, message_id: str, request: Request[Any, Any, Any], context: Context) -> Told:
         """Tell a question's outcome, if it has one, and its whole life."""
-        return await life_of(context, message_id, request.scope["state"]["caller"])
+        return await life_of(context, message_id, caller_of(request))

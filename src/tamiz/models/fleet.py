@@ -7,6 +7,7 @@ from tamiz.clock import Clock
 from tamiz.effects import EndpointState
 from tamiz.errors import GaveUp
 from tamiz.models.endpoint import Call, Endpoint
+from tamiz.models.names import names_of
 
 __all__ = ["Fleet", "Ticket"]
 
@@ -36,6 +37,8 @@ class Fleet:
         self._first = tuple(first)
         self._later = tuple(escalate) or self._first
         self._lanes = (self._first,) if self._later == self._first else (self._first, self._later)
+        self.names = names_of(endpoint.name for endpoint in self.endpoints)
+        """What each is called where its address is not told, by what `--model` says of it."""
         self._clock = clock
         self._give_up_after = give_up_after
         self._began = clock.time()

@@ -18,6 +18,7 @@ from tamiz.errors import Failed, FailureKind, ModelRefused, UsageError
 from tamiz.models.base import Prompt, Reply
 from tamiz.models.classify import Refusal, classify, read, shorten
 from tamiz.models.completion import check
+from tamiz.models.names import name_of
 
 __all__ = ["MAX_TOKENS", "SYSTEM", "LocalModel"]
 
@@ -112,7 +113,7 @@ class LocalModel:
         first = prompt.attempt == 1
         sampling = {"temperature": 0.0 if first else 0.8, "seed": prompt.seed & _SEED_MASK}
         if prompt.chat is not None:
-            chat = canonical(only_text(prompt.chat, self.name, TEXT_ALONE["local"]))
+            chat = canonical(only_text(prompt.chat, name_of(self.name), TEXT_ALONE["local"]))
             body = for_model(chat, self.name, prompt.hint, sampling)
             body["max_tokens"] = body.pop("max_completion_tokens", None) or body.get("max_tokens") or self._max_tokens
             del body["model"]

@@ -292,7 +292,9 @@ class OpenAIModel:
             why = verdict.text.format(where=self._where, model=self._model, said=told)
             raise Failed(FailureKind.FATAL, why) if chat else ModelRefused(why)
         due = retry_at(headers, self._clock.time(), said.message, said.wait)
-        raise Failed(verdict, f"{self._host} answered {told}", retry_at=due, sign=_sign(said.status, verdict))
+        # what is wrong with a question is told to whoever asked it, and where the server is is not theirs to know
+        who = self._model if verdict is FailureKind.INVALID else self._host
+        raise Failed(verdict, f"{who} answered {told}", retry_at=due, sign=_sign(said.status, verdict))
 
     def _timed_out(self, error: TimeoutError) -> Failed:
         timeouts = self._timeouts

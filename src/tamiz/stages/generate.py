@@ -14,6 +14,7 @@ from tamiz.messages import READ_BY, Event, LlmError, LlmRequest, LlmResponse
 from tamiz.models.base import Prompt, Reply, Simulator
 from tamiz.models.endpoint import Endpoint
 from tamiz.models.fleet import Fleet, Ticket
+from tamiz.models.names import name_of
 from tamiz.stages.carry import tried_of
 
 __all__ = ["Generate"]
@@ -158,7 +159,7 @@ class Generate:
         chat = None if event.terms is None else event.terms.chat
         if isinstance(model, Simulator):
             if chat is not None:
-                only_text(chat, model.name, TEXT_ALONE["simulated"])
+                only_text(chat, name_of(model.name), TEXT_ALONE["simulated"])
             unhinted = self._render(event.title, event.content)
             return await model.simulate(unhinted, event.best_answer, event.attempt, event.retry)
         seed, hint = self._seed_of(event), _hint(event)

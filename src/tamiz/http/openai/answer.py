@@ -7,7 +7,9 @@ import msgspec
 
 from tamiz import chat
 from tamiz.errors import FailureKind
+from tamiz.http.keys import Caller
 from tamiz.http.problems import Problem
+from tamiz.http.seen import reason_for
 from tamiz.messages import DeadLetter, Scored, Source, Terminal, Usage, ValidatedResponse
 
 __all__ = ["Completion", "Tokens", "choices_of", "completion_of", "headers_of", "problem_of", "tokens_of", "told_of"]
@@ -84,7 +86,7 @@ def headers_of(outcome: Terminal) -> dict[str, str]:
     }
 
 
-def problem_of(outcome: Terminal, bar: float, retry_after: float | None) -> Problem:
+def problem_of(outcome: Terminal, bar: float, retry_after: float | None, caller: Caller) -> Problem:
     """Give the error that an outcome is whose answer is not to be released.
 
     `bar` is the score that was asked for; `retry_after` when a model may be called again, in seconds.
@@ -93,7 +95,7 @@ def problem_of(outcome: Terminal, bar: float, retry_after: float | None) -> Prob
         status, code = _status_of(outcome.kind)
         passing = status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}
         after = max(retry_after or _RETRY_AFTER, 1.0) if passing else None
-        why = f"the question failed: {outcome.reason}"
+        why = f"the question failed: {reason_for(caller, outcome.kind, outcome.reason, outcome.model)}"
     else:
         status, code, after = HTTPStatus.UNPROCESSABLE_ENTITY, "below_threshold", None
         answer = outcome.answer

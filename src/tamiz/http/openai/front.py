@@ -12,6 +12,7 @@ from tamiz.errors import TamizError
 from tamiz.hosts.desk import Desk
 from tamiz.http.context import Context, asked_by
 from tamiz.http.guard import Receive, Scope, Send
+from tamiz.http.keys import Caller
 from tamiz.http.openai.answer import completion_of, headers_of, problem_of
 from tamiz.http.openai.names import Names
 from tamiz.http.openai.request import Request, read
@@ -47,14 +48,15 @@ class Chat:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        caller: Caller = scope["state"]["caller"]
         try:
-            await self._serve(scope, receive, send)
+            await self._serve(caller, receive, send)
         except _Gone:
             return
         except TamizError as error:
-            raise as_problem(error) from error
+            raise as_problem(error, caller) from error
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, caller: Caller, receive: Receive, send: Send) -> None:
         desk = self._context.desk
         if desk is None:
             raise Problem(HTTPStatus.NOT_FOUND, "this service takes no questions")
@@ -65,7 +67,7 @@ class Chat:
             title=request.title,
             reference=text_of(gate.reference),
             terms=Terms(
-                tenant=scope["state"]["caller"].tenant,
+                tenant=caller.tenant,
                 threshold=gate.threshold,
                 model=request.only,
                 chat=request.chat,
@@ -74,16 +76,16 @@ class Chat:
         )
         if (known := await desk.known(asked)) is not None:
             await desk.record(asked, known)
-            await self._tell(Stream(send), send, request, known)
+            await self._tell(Stream(send), send, request, known, caller)
             return
         stream = Stream(send)
         try:
             outcome = await self._outcome(desk, asked, request, receive, stream)
-            await self._tell(stream, send, request, outcome)
+            await self._tell(stream, send, request, outcome, caller)
         except TamizError as error:
             if not stream.begun:
                 raise
-            await stream.fail(as_problem(error))
+            await stream.fail(as_problem(error, caller))
 
     async def _outcome(
         self, desk: Desk, asked: QuestionAsked, request: Request, receive: Receive, stream: Stream
@@ -107,13 +109,13 @@ class Chat:
             asked.message_id, HTTPStatus.GATEWAY_TIMEOUT, f"there is no answer within {request.gate.wait:g} s"
         )
 
-    async def _tell(self, stream: Stream, send: Send, request: Request, outcome: Terminal) -> None:
+    async def _tell(self, stream: Stream, send: Send, request: Request, outcome: Terminal, caller: Caller) -> None:
         """Send the answer. Raises `Problem` where there is none to release."""
         if not isinstance(outcome, ValidatedResponse) or not (
             outcome.accepted or request.gate.on_exhausted == "return"
         ):
             bar = self._context.policy().under(outcome.terms).threshold
-            raise problem_of(outcome, bar, self._opens_in(request))
+            raise problem_of(outcome, bar, self._opens_in(request), caller)
         now = self._context.clock.time()
         if request.stream:
             events = chunks_of(outcome, now, usage=request.usage)

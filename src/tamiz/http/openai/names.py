@@ -6,8 +6,9 @@ from typing import Final
 
 from tamiz.chat import TEXT_ALONE
 from tamiz.http.problems import Problem
+from tamiz.models.names import name_of, names_of
 
-__all__ = ["ALL", "Names", "short"]
+__all__ = ["ALL", "Names"]
 
 ALL: Final = "tamiz"
 """The name of all models together, as the settings have them: in order, with failover and escalation."""
@@ -17,26 +18,25 @@ class Names:
     """The models that requests may name.
 
     `tamiz` is all of them in their order. A model's own name restricts to it: what `--model` says of it, whole or
-    behind the scheme or the `#`. A name that several models share is that of all of them where there are no others,
-    and otherwise of none.
+    as `names_of` has it. A name that all of several models share is that of all of them.
     """
 
     def __init__(self, models: Iterable[str]) -> None:
         """Take the models as `--model` and `--escalate` have them."""
-        urls = tuple(dict.fromkeys(models))
-        shared: dict[str, list[str]] = {}
-        for url in urls:
-            shared.setdefault(short(url), []).append(url)
-        own: dict[str, str | None] = {name: found[0] for name, found in shared.items() if len(found) == 1}
-        if len(shared) == 1 and len(urls) > 1:
-            own = dict.fromkeys(shared)
-        ambiguous = (
-            () if None in own.values() else (url for found in shared.values() if len(found) > 1 for url in found)
-        )
-        self.listed: tuple[str, ...] = (ALL, *(name for name in own if name != ALL), *ambiguous)
-        """What a list of models shows."""
-        self._urls = urls
-        self._only: dict[str, str | None] = {**{url: url for url in urls}, **own, ALL: None}
+        names = names_of(models)
+        together = {name_of(url) for url in names}
+        own: dict[str, str | None] = {name: url for url, name in names.items()}
+        if len(together) == 1 and len(names) > 1:
+            own = dict.fromkeys(together)
+        self.listed: tuple[str, ...] = (ALL, *(name for name in own if name != ALL))
+        """What a list of models shows; no address among them."""
+        self._names = names
+        self._only: dict[str, str | None] = {
+            **{url: url for url in names},
+            **{name: url for url, name in names.items()},
+            **own,
+        }
+        self._only[ALL] = None
 
     def only(self, name: str) -> str | None:
         """Give the one model that a name restricts to, as `--model` has it; `None`: the settings say which.
@@ -53,18 +53,17 @@ class Names:
                 code="model_not_found",
             ) from None
 
-    def takes(self, only: str | None) -> list[frozenset[str]]:
-        """Give the parameters that each model takes that may be asked, where all of them answer with text alone.
+    def takes(self, only: str | None) -> dict[str, frozenset[str]]:
+        """Give, of the models that may be asked, those that answer with text alone, and the parameters that each takes.
 
-        Where one is a server that knows for itself: none.
+        The others are servers that know for themselves.
         """
-        found = [TEXT_ALONE.get(url.partition(":")[0]) for url in (self._urls if only is None else (only,))]
-        return [] if None in found else [each for each in found if each is not None]
+        asked = self._names if only is None else {only: self._names[only]}
+        found = {name: TEXT_ALONE.get(url.partition(":")[0]) for url, name in asked.items()}
+        return {name: takes for name, takes in found.items() if takes is not None}
 
-
-def short(url: str) -> str:
-    """Give the name of a model as its server has it: behind the `#`, or behind the scheme."""
-    scheme, _, rest = url.partition(":")
-    if scheme.startswith("openai+"):
-        return rest.partition("#")[2] or url
-    return scheme if scheme == "simulated" else rest
+    @property
+    def servers(self) -> list[str]:
+        """The names of the models that are servers."""
+        alone = self.takes(None)
+        return [name for name in self._names.values() if name not in alone]

@@ -1,6 +1,6 @@
 """Chat completion requests: reads and checks what a front has to know of them; the rest is the model's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal, NoReturn
 
@@ -126,7 +126,7 @@ def read(data: bytes, names: Names) -> Request:
     gate = known.tamiz or _OPEN
     _check_choices(known.n, gate)
     if takes:
-        _check_text(body, takes)
+        _check_text(body, takes, names.servers if only is None else ())
     canonical = chat.canonical(body)
     labelled = not chat.LABELS.isdisjoint(body)
     return Request(
@@ -185,11 +185,16 @@ def _check_choices(count: int | None, gate: Gate) -> None:
         _refuse("n", f"n is {count}: one answer at a time is held to tamiz.reference and tamiz.threshold; leave n at 1")
 
 
-def _check_text(body: _Object, takes: Sequence[frozenset[str]]) -> None:
-    """Refuse what none of the models takes, where all of them answer with text alone."""
-    beyond = min((chat.beyond_text(body, each) for each in takes), key=len)
-    if beyond:
-        _refuse(beyond[0], f"a model that answers with text alone does not take {', '.join(beyond)}: leave it out")
+def _check_text(body: _Object, takes: Mapping[str, frozenset[str]], servers: Sequence[str]) -> None:
+    """Refuse what one of the models that may be asked does not take, whichever it would be: its turn may come.
+
+    `servers` are models that could be named instead.
+    """
+    for name, each in takes.items():
+        if beyond := chat.beyond_text(body, each):
+            instead = f", or name a model that may: {', '.join(servers)}" if servers else ""
+            why = f"{name} answers with text alone and does not take {', '.join(beyond)}: leave it out{instead}"
+            _refuse(beyond[0], why)
 
 
 def _wants_usage(known: Known) -> bool:
