@@ -115,6 +115,18 @@ async def test_a_slow_or_cut_off_answer_is_a_failure(path: Path) -> None:
         await short.close()
 
 
+async def test_one_that_was_loaded_and_never_asked_can_be_closed(path: Path) -> None:
+    """Its time was over before the question reached it; what failed keeps nothing of llama.cpp."""
+    model = LocalModel(name="local:x", path=path, timeout=0, slots=1, context=256)
+    with pytest.raises(Failed, match="no whole answer") as failure:
+        await model.ask(ask("Tell me a story."))
+    assert failure.value.kind is FailureKind.TIMEOUT
+    holders = sys.getrefcount(model._server)
+    assert holders == 2, "somebody but the model, and that call, has it"
+    async with asyncio.timeout(60):
+        await model.close()
+
+
 async def test_closing_stops_what_runs(path: Path) -> None:
     model = LocalModel(name="local:x", path=path, slots=1, max_tokens=200)
     calls = [asyncio.ensure_future(model.ask(ask(f"Write a long story about {i} dogs."))) for i in range(2)]

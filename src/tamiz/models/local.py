@@ -38,6 +38,8 @@ class _Server(Protocol):
 
     def handle_chat_completions(self, body: dict[str, Any], take: Callable[[dict[str, Any]], bool]) -> None: ...
 
+    def handle_metrics(self) -> str: ...
+
 
 class LocalModel:
     """Answers with the GGUF file at `path`; it is loaded by the first call and once.
@@ -100,13 +102,14 @@ class LocalModel:
     def _ask(self, prompt: Prompt, abandoned: threading.Event) -> Reply:
         server = self._loaded()
         answer = _Answer(abandoned, self._closing, self._clock, self._timeout)
-        if server is None or answer.is_over():
-            raise Failed(FailureKind.OVERLOAD, "the call was abandoned")
         try:
-            # It streams since only a stream can be stopped: a cancelled or late call ends at the next token.
-            server.handle_chat_completions(self._body(prompt), answer.take)
+            if server is not None and not answer.is_over():
+                # It streams since only a stream can be stopped: a cancelled or late call ends at the next token.
+                server.handle_chat_completions(self._body(prompt), answer.take)
         except (RuntimeError, ValueError) as error:
             raise Failed(FailureKind.INVALID, f"llama.cpp refused the question: {shorten(str(error))}") from error
+        finally:
+            del server  # an exception keeps what is here, and whoever drops it would wait for llama.cpp's threads
         return answer.reply(self._path.stem, chat=prompt.chat is not None)
 
     def _body(self, prompt: Prompt) -> dict[str, Any]:
@@ -153,7 +156,8 @@ class LocalModel:
         # machine's loopback. Either way it answers no question without a key that nobody knows.
         params.api_keys = [token_hex(32)]
         params.cors_origins = ""
-        params.ui = params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+        params.ui = params.endpoint_slots = params.endpoint_props = False
+        params.endpoint_metrics = True
         params.n_threads_http = 1
         with tempfile.TemporaryDirectory(prefix="tamiz-", ignore_cleanup_errors=True) as folder:
             socket = str(Path(folder) / "llama.sock")
@@ -166,6 +170,8 @@ class LocalModel:
                     f"{self.name}: llama.cpp cannot load {self._path} ({error}): damaged, too large for the memory, or "
                     "of a kind that this version of xllamacpp does not know"
                 ) from error
+            # Only its main loop answers this. One that is let go of before its loop runs waits for its end for ever.
+            server.handle_metrics()
             return server
 
 
@@ -211,7 +217,7 @@ class _Answer:
         if self._finish is None:
             if self._clock.monotonic() > self._deadline:
                 raise Failed(FailureKind.TIMEOUT, f"no whole answer from {model} in {self._timeout:g} s")
-            raise Failed(FailureKind.OVERLOAD, f"{model} stopped in the middle of its answer")
+            raise Failed(FailureKind.OVERLOAD, f"{model} was stopped before its answer was whole")
         cut = chat and self._finish in CUT
         text = check("".join(self._parts), None if cut else self._finish)
         return Reply(
