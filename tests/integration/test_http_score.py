@@ -87,7 +87,7 @@ async def test_long_scoring_keeps_nobody_from_the_store(tmp_path: Path) -> None:
         context.scorer = lambda _: Slow()
 
     async with service(tmp_path, keys=KEYS, change=change) as running, running.client(ANA) as client:
-        pair = {"answer": "x", "reference": ["y", "z"]}
+        pair = {"answer": "x" * 2_000, "reference": ["y", "z"]}
         asking = [
             asyncio.create_task(client.request(method, path, json=body))
             for method, path, body in (

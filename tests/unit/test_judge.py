@@ -1,3 +1,6 @@
+import asyncio
+import threading
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -18,8 +21,9 @@ from tamiz.messages import (
 )
 from tamiz.policy import Policy
 from tamiz.scorers import make_scorer
-from tamiz.scoring import NO_REFERENCE, Score
+from tamiz.scoring import NO_REFERENCE, Score, joined
 from tamiz.stages.judge import Accept, Exhaust, Judge, Regenerate, Verdict, judge
+from waiting import until
 
 POLICIES = st.builds(
     Policy, threshold=SCORES, attempts=st.integers(1, 8), unscored=st.sampled_from(["accept", "retry"])
@@ -225,3 +229,33 @@ def test_a_chat_adds_up_what_its_attempts_used() -> None:
     plain = stage.decide(answer)
     assert isinstance(plain, RegenerationRequest)
     assert plain.used is None
+
+
+class _Waiting:
+    """A scorer that takes until it is let go on."""
+
+    name = "waiting"
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def score(self, answer: str, reference: str | None, question: str = "") -> Score:
+        del answer, reference, question
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return Score(1.0)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [{"llm_answer": "word " * 1_000}, {"llm_answer": "word " * 20, "best_answer": joined(map(str, range(100)))}],
+    ids=["answer", "forms"],
+)
+async def test_long_scoring_holds_up_nobody_else(long: dict[str, str]) -> None:
+    scorer = _Waiting()
+    judging = asyncio.create_task(Judge(scorer, Policy()).handle(responded(**long)))
+    await until(scorer.begun.is_set, "the scoring to begin")
+    assert not judging.done()
+    scorer.go_on.set()
+    (event,) = (await judging).emit
+    assert isinstance(event, ValidatedResponse)

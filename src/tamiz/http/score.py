@@ -8,13 +8,11 @@ from litestar import Controller, post
 from tamiz.http.context import Context
 from tamiz.http.fields import naming
 from tamiz.http.reference import Reference, text_of
-from tamiz.scoring import Scorer
+from tamiz.scoring import Scorer, is_quick
 
 __all__ = ["Judged", "Pair", "Score", "judged"]
 
 _MOST_PAIRS: Final = 10_000
-_QUICK: Final = 2_000
-"""Characters that any scorer judges within a few milliseconds, by one form of a reference."""
 
 _Text = Annotated[str, msgspec.Meta(max_length=400_000)]
 
@@ -84,8 +82,7 @@ def _scorer(context: Context, name: str | None) -> Scorer:
 
 async def judged(context: Context, scorer: Scorer, pair: Pair) -> Judged:
     """Have a pair judged: by the form of the reference that says the best of the answer."""
-    one = not isinstance(pair.reference, list)
-    if one and len(pair.answer) + len(pair.reference or "") + len(pair.question) <= _QUICK:
+    if is_quick(pair.answer, text_of(pair.reference), pair.question):
         return _judged(scorer, pair)
     return await context.scoring(lambda: _judged(scorer, pair))
 

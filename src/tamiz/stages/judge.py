@@ -1,11 +1,13 @@
 """Judge: scores an answer and decides whether it is good enough, worth another attempt, or the end."""
 
+import asyncio
+
 import msgspec
 
 from tamiz.effects import Effects
 from tamiz.messages import READ_BY, Event, LlmResponse, RegenerationRequest, Scored, Source, Usage, ValidatedResponse
 from tamiz.policy import Policy
-from tamiz.scoring import Scorer
+from tamiz.scoring import Scorer, is_quick
 from tamiz.stages.carry import question_of
 
 __all__ = ["Accept", "Exhaust", "Judge", "Regenerate", "Verdict", "judge"]
@@ -62,8 +64,11 @@ class Judge:
         self._scorer = scorer
 
     async def handle(self, event: Event) -> Effects:
-        """Score the answer and emit what the decision says."""
-        return Effects(emit=(self.decide(event),)) if isinstance(event, LlmResponse) else Effects()
+        """Score the answer, in a thread where that takes long, and emit what the decision says."""
+        if not isinstance(event, LlmResponse):
+            return Effects()
+        quick = is_quick(event.llm_answer, event.best_answer, _question(event))
+        return Effects(emit=(self.decide(event) if quick else await asyncio.to_thread(self.decide, event),))
 
     def decide(self, event: LlmResponse) -> ValidatedResponse | RegenerationRequest:
         """Score the answer and give what the decision says: an outcome, or the request for another attempt."""
