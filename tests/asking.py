@@ -36,7 +36,7 @@ def model_of(base_url: str, **options: Any) -> OpenAIModel:
         "name": "openai:m",
         "model": "m",
         "api_key": KEY,
-        "timeouts": Timeouts(total=5.0),
+        "timeouts": Timeouts(total=60.0),
         "clock": _Clock(),
         **options,
     }

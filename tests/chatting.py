@@ -9,8 +9,9 @@ from openai import AsyncOpenAI
 
 from fake_llm import FakeLLM, Script
 from http_service import Running, service
+from waiting import until
 
-__all__ = ["HELLO", "KEY", "chatting", "client_of", "gate"]
+__all__ = ["HELLO", "KEY", "chatting", "client_of", "gate", "until_known_down"]
 
 KEY: Final = "tz-0123456789abcdefghijklmnop"
 
@@ -40,3 +41,10 @@ async def chatting(
         client_of(running) as client,
     ):
         yield client, llm, running
+
+
+async def until_known_down(running: Running) -> None:
+    """Wait until the service has found out that its model is away."""
+    fleet = running.context.fleet
+    assert fleet is not None
+    await until(lambda: fleet.endpoints[0].shown, "its model to be known to be away")

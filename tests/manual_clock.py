@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tamiz.clock import Clock
 
-__all__ = ["EPOCH", "ManualClock", "at_once", "on_virtual_time"]
+__all__ = ["EPOCH", "ManualClock", "StillClock", "at_once", "on_virtual_time"]
 
 T = TypeVar("T")
 
@@ -62,6 +62,17 @@ class ManualClock:
                 wakes.set_result(None)
             await _settle()
         self._now = end
+
+
+class StillClock(ManualClock):
+    """A `ManualClock` for who has to do with a real server: one that sleeps until the server is there does so for real.
+
+    On the other one it would sleep for ever.
+    """
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long, while the time stands still."""
+        await asyncio.sleep(seconds)
 
 
 class _VirtualClock:

@@ -19,6 +19,7 @@ from tamiz.bus.kafka import KafkaBus
 from tamiz.bus.reader import KafkaDelivery
 from tamiz.bus.topics import Topics
 from tamiz.messages import READ_BY, Topic
+from waiting import PATIENCE
 
 __all__ = ["OnKafka", "finished", "ids", "received"]
 
@@ -74,14 +75,14 @@ class OnKafka:
         producer = Producer({"bootstrap.servers": self.address.servers, **told})
         for value in values:
             producer.produce(self.address.topic(topic), value, key, partition)
-        assert producer.flush(30) == 0
+        assert producer.flush(PATIENCE) == 0
 
     def committed(self, group: str, topic: Topic) -> dict[int, tuple[int, str]]:
         """Give what the group has committed, and its metadata, by partition, where it has."""
         places = [TopicPartition(self.address.topic(topic), partition) for partition in range(self._partitions)]
         asked = ConsumerGroupTopicPartitions(self.address.group(group), places)
         try:
-            (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=10).values()
+            (future,) = self._admin.list_consumer_group_offsets([asked], request_timeout=PATIENCE).values()
             found = future.result().topic_partitions or []
         except KafkaException:
             return {}  # there is no such group yet
@@ -99,7 +100,7 @@ class OnKafka:
         """Have the records of a partition that lie before an offset be gone, as they are when they are old."""
         place = TopicPartition(self.address.topic(topic), partition, before)
         for future in self._admin.delete_records([place]).values():
-            future.result(10)
+            future.result(PATIENCE)
 
     def unfinished(self, group: str, topic: Topic, end: int, partition: int = 0) -> list[int]:
         """Give the offsets before `end` that whoever takes the partition over is to be given."""
@@ -108,14 +109,14 @@ class OnKafka:
         return [each for each in range(offset, end) if acks.begin(each)]
 
 
-async def received(bus: KafkaBus, group: str, count: int, *, within: float = 30.0) -> list[KafkaDelivery]:
+async def received(bus: KafkaBus, group: str, count: int, *, within: float = PATIENCE) -> list[KafkaDelivery]:
     """Receive so many records, and have them out."""
     got: list[KafkaDelivery] = []
     await _each(bus, group, count, got.append, within)
     return got
 
 
-async def finished(bus: KafkaBus, group: str, count: int, *, within: float = 30.0) -> list[KafkaDelivery]:
+async def finished(bus: KafkaBus, group: str, count: int, *, within: float = PATIENCE) -> list[KafkaDelivery]:
     """Receive so many records, and acknowledge each at once."""
     got: list[KafkaDelivery] = []
 

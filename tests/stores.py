@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 import pytest
 
-from manual_clock import ManualClock, at_once
+from manual_clock import ManualClock, StillClock, at_once
 from tamiz.statefile import StateFile
 from tamiz.store.base import Answers, Claims, Deferrals, Endpoints
 from tamiz.store.mongo import MongoStore
@@ -226,7 +226,7 @@ class Mongo(Harness):
     def __init__(self, url: str) -> None:
         self._url = f"{url}/contract-{uuid.uuid4().hex[:12]}"
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)  # also where it cannot be closed
         self._thread.start()
         self._take()
 
@@ -236,7 +236,7 @@ class Mongo(Harness):
         self.deferrals, self.endpoints = self.store.deferrals, self.store.endpoints
 
     async def _opened(self) -> MongoStore:
-        store = MongoStore(self._url, ManualClock(), patience=0, say=print)
+        store = MongoStore(self._url, StillClock(), patience=None, say=print)
         await store.open()
         return store
 

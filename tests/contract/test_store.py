@@ -49,8 +49,10 @@ class _Machine(RuleBasedStateMachine):
         self.durable = deepcopy(self.now)
 
     def teardown(self) -> None:
-        self.finish()
-        self.on.close()
+        try:
+            self.finish()
+        finally:
+            self.on.close()
 
     def finish(self) -> None:
         """Take out what is left."""

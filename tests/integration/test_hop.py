@@ -133,9 +133,9 @@ async def test_what_a_failed_call_used_is_told(tokens: int | None) -> None:
 @pytest.mark.parametrize(
     ("do", "timeouts", "said"),
     [
-        (Do(hang=True), Timeouts(total=5, first_byte=0.2), "no answer from 127.0.0.1:{} in 0.2 s"),
-        (answer(stop_after=20, hang=True), Timeouts(total=5, stall=0.2), "stalled: nothing more of it in 0.2 s"),
-        (answer(drip=0.05), Timeouts(total=0.3, stall=0.2), "no answer from 127.0.0.1:{} in 0.3 s"),
+        (Do(hang=True), Timeouts(total=60, first_byte=0.2), "no answer from 127.0.0.1:{} in 0.2 s"),
+        (answer(stop_after=20, hang=True), Timeouts(total=60, stall=0.2), "stalled: nothing more of it in 0.2 s"),
+        (answer(drip=0.02), Timeouts(total=1, stall=0.9), "no answer from 127.0.0.1:{} in 1 s"),
     ],
     ids=["first byte", "stall", "total"],
 )

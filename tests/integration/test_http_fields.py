@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from http_service import service
-from waiting import until
+from waiting import PATIENCE, until
 
 PAIR: dict[str, Any] = {"answer": "x", "reference": "x"}
 
@@ -285,7 +285,7 @@ async def test_who_hangs_up_within_a_body_is_no_failure_of_the_service(
         writer.write(head.encode() + b'{"title": "What is t')
         await writer.drain()
         writer.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while f'method="POST",route="{path}",status="499"}} 1.0' not in (await client.get("/metrics")).text:
                 pass
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []

@@ -12,7 +12,7 @@ from waiting import until
 
 
 @pytest.mark.parametrize(
-    "model", ["simulated:?latency=20ms", "simulated:?latency=10ms&overload=0.3&invalid=0.05&seed=3"]
+    "model", ["simulated:?latency=300ms", "simulated:?latency=200ms&overload=0.3&invalid=0.05&seed=3"]
 )
 async def test_what_was_accepted_ends_in_one_outcome(tmp_path: Path, model: str) -> None:
     """None is lost, none ends twice, and a refused one was never asked."""

@@ -116,11 +116,10 @@ async def test_a_run_asks_and_is_told(running: Running, tmp_path: Path) -> None:
         assert answer.status_code == 201, answer.text
         run = answer.json()
         assert (run["dataset"], run["questions"], run["plan"]["total"]) == ("given", 2, 50)
-        for _ in range(1_000):
-            run = (await client.get(f"/traffic/{run['id']}")).json()
-            if run["report"]["state"] == "done":
-                break
-            await asyncio.sleep(0.01)
+        runs = running.context.runs
+        assert runs is not None
+        await until(lambda: runs.told()[0].report.state == "done", "the run to end")
+        run = (await client.get(f"/traffic/{run['id']}")).json()
         assert sum(run["report"]["outcomes"].values()) == 50
         lines = (tmp_path / "data_collected" / run["id"] / "events.jsonl").read_text().splitlines()
         assert {json.loads(line)["question"] for line in lines} == {"One?", "Two?"}
@@ -229,7 +228,7 @@ async def test_who_reads_slowly_gets_the_latest(running: Running) -> None:
 
     take, board.snapshot = board.snapshot, snapshot  # type: ignore[method-assign] # it is watched
     stream = asyncio.ensure_future(board.listen(LOCAL)({}, receive, send))
-    await until(lambda: len(made) == 4, "snapshots to be made")
+    await until(lambda: len(made) >= 4, "snapshots to be made")
     assert [message.get("body", b"")[:5] for message in sent] == [b"", b"retry", b"data:"]
     reads.set()
     await until(lambda: len(sent) == 4, "the next one to be sent")

@@ -10,6 +10,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from http_service import Running, in_a_thread
+from waiting import PATIENCE
 
 EXAMPLES = 6
 
@@ -69,7 +70,7 @@ def _drive(operation: Any, mode: schemathesis.GenerationMode) -> None:
     @hypothesis.settings(max_examples=EXAMPLES, database=None, phases=[hypothesis.Phase.generate])
     @hypothesis.given(operation.as_strategy(generation_mode=mode))
     def call(case: Any) -> None:
-        response = case.call(timeout=20)
+        response = case.call(timeout=PATIENCE)
         case.validate_response(
             response, checks=[not_a_server_error, response_schema_conformance, content_type_conformance]
         )

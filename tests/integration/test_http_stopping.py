@@ -55,7 +55,7 @@ async def test_who_asks_a_service_whose_budget_is_spent_is_told_so(tmp_path: Pat
 
 async def test_a_budget_that_is_spent_when_a_signal_came_is_no_failure(tmp_path: Path) -> None:
     """Whoever stops a service is told no more than that it stopped."""
-    async with service(tmp_path, model="simulated:?latency=300ms", max_calls=1) as running, running.client() as client:
+    async with service(tmp_path, model="simulated:?latency=2s", max_calls=1) as running, running.client() as client:
         asked = [asyncio.create_task(client.post("/questions?wait=20", json={"title": title})) for title in "ab"]
         await until(lambda: running.embedded.host.budget_spent, "the budget to be spent")
         running.embedded.stop(grace=True)

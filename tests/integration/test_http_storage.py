@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 
 from http_service import ANA, BEN, KEYS, OPERATOR, Running, service
+from tamiz.http import looks
 from tamiz.store.lives import ResultRow
-from waiting import until
+from waiting import PATIENCE, until
 
 CSV = "id,question,reference\n" + "".join(f"{n},What is {n}?,It is {n}\n" for n in range(20))
 FAILING = "simulated:?invalid=1"
@@ -169,7 +170,7 @@ async def test_what_was_taken_in_is_told_when_the_service_stops(tmp_path: Path) 
         loading = asyncio.create_task(load(client, body))
         await until(lambda: len(running.embedded.queue) >= 50, "50 questions")
         running.embedded.stop(grace=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             *rows, ended = await loading
         assert "stopping" in ended["problem"]
         assert 0 < ended["questions"] <= len(rows) < 300
@@ -224,7 +225,8 @@ async def test_a_reference_of_several_forms_is_told_as_it_was_given(tmp_path: Pa
         assert (await client.post("/questions?wait=20", json=other)).json()["source"] == "model"
 
 
-async def test_figures_are_those_of_the_metrics_document(tmp_path: Path) -> None:
+async def test_figures_are_those_of_the_metrics_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looks, "_FRESH", 3600.0)
     async with service(tmp_path, model="simulated:?quality=1") as running, running.client() as client:
         await load(client, CSV)
         await all_ended(client, 20)

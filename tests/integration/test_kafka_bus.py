@@ -23,7 +23,7 @@ from tamiz.bus.topics import Topics
 from tamiz.errors import BusError
 from tamiz.messages import READ_BY, DeadLetter, Event, Record, Topic, encode, topic_of
 from tamiz.poison import LARGEST_MESSAGE, LARGEST_RECORD, TOO_LARGE, UNREADABLE
-from waiting import until, until_seen, wait_until
+from waiting import PATIENCE, until, until_seen, wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -210,7 +210,7 @@ async def test_a_member_that_joins_takes_over_its_share_and_nothing_is_lost_or_r
 
     async def work(bus: KafkaBus) -> None:
         while True:
-            got.extend(await finished(bus, "intake", 1, within=60))
+            got.extend(await finished(bus, "intake", 1))
 
     async with on.bus("intake", properties=properties) as one:
         tasks = [asyncio.create_task(work(one)), asyncio.create_task(send(one))]
@@ -359,7 +359,7 @@ async def test_publishing_waits_for_a_broker_that_is_away(on: OnKafka, broker: B
             assert not publishing.done()
         finally:
             await asyncio.to_thread(broker.start)
-        await asyncio.wait_for(publishing, 30)
+        await asyncio.wait_for(publishing, PATIENCE)
         await bus.publish([asked("after")])
         assert ids(await finished(bus, "intake", 2)) == ["meanwhile", "after"]
     assert on.topics.counts()["questions_in"] == 3
@@ -385,7 +385,7 @@ async def opening(address: KafkaAddress) -> str:
     """Open a bus in vain; give what it says."""
     bus = KafkaBus(address, {"intake": READ_BY["intake"]}, {}, say=print)
     with pytest.raises(BusError) as refusal:
-        await asyncio.wait_for(bus.open(), 20)
+        await asyncio.wait_for(bus.open(), PATIENCE)
     await bus.close()
     return str(refusal.value)
 
@@ -395,9 +395,9 @@ async def test_topics_that_are_missing_are_named_with_the_remedy(broker: Broker,
     made = [Topic.QUESTIONS_IN, Topic.LLM_ERRORS, Topic.DEAD_LETTERS]
     admin = AdminClient({"bootstrap.servers": broker.servers})
     for future in admin.create_topics([NewTopic(address.topic(topic), 1) for topic in made]).values():
-        future.result(10)
+        future.result(PATIENCE)
     there = {address.topic(topic) for topic in made}
-    wait_until(lambda: there <= {*admin.list_topics(timeout=10).topics}, "the topics to be told of")
+    wait_until(lambda: there <= {*admin.list_topics(timeout=PATIENCE).topics}, "the topics to be told of")
     said = await opening(address)
     assert f"make them with `tamiz topics create --bus kafka:{broker.servers}?prefix={prefix}`" in said
     assert [topic for topic in Topic if address.topic(topic) in said] == [each for each in Topic if each not in made]
@@ -435,9 +435,9 @@ def test_what_is_not_right_with_topics_is_told(broker: Broker, prefix: str) -> N
     wanted.append(NewTopic(address.topic(small), 2, config={"max.message.bytes": str(LARGEST_MESSAGE)}))
     wanted.append(NewTopic(address.topic(odd), 3, config=large))
     for future in admin.create_topics(wanted).values():
-        future.result(10)
+        future.result(PATIENCE)
     there = {address.topic(topic) for topic in Topic if topic is not missing}
-    wait_until(lambda: there <= {*admin.list_topics(timeout=10).topics}, "the topics to be told of")
+    wait_until(lambda: there <= {*admin.list_topics(timeout=PATIENCE).topics}, "the topics to be told of")
     problems = {each.name: each.problem for each in Topics(address, {}).states()}
     assert problems == {
         address.topic(missing): "is missing: tamiz topics create",

@@ -15,7 +15,7 @@ from tamiz.effects import Effects
 from tamiz.errors import BusError
 from tamiz.hosts.worker import Worker
 from tamiz.messages import READ_BY, Event, Topic, encode
-from waiting import until
+from waiting import PATIENCE, until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -48,7 +48,7 @@ async def test_partitions_that_were_paused_when_they_went_are_read_when_they_are
         done = {delivery.event.message_id for delivery in held}
         for delivery in held:
             bus.acknowledge(delivery)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(done) < 200:
                 if not (taken := bus.take("intake", 50)):
                     await bus.wait("intake")
@@ -65,10 +65,10 @@ async def test_a_bus_that_fails_ends_the_worker(on: OnKafka) -> None:
             calling=None, fleet=None, concurrency=1, clock=SystemClock(),
         )  # fmt: skip
         running = asyncio.create_task(worker.run())
-        await asyncio.sleep(0.2)
+        await until(lambda: bus._readers["intake"]._assigned, "it to be a member")
         bus._on_failed(KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)))
         with pytest.raises(BusError, match=r"Kafka at .* refuses"):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await running
 
 

@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 
 from cluster.mongo import MongoServer
-from manual_clock import ManualClock
+from manual_clock import StillClock
 from strategies import asked, dead, failed, requested, scored, validated
 from tamiz.clock import Clock, SystemClock
 from tamiz.effects import Deferred
@@ -19,7 +19,8 @@ from tamiz.store.mongo import MongoStore
 from tamiz.store.mongo.address import MongoAddress
 from tamiz.store.mongo.deferrals import LEASE
 from tamiz.store.mongo.reader import MongoReader
-from tamiz.store.mongo.stranded import PATIENCE
+from tamiz.store.mongo.stranded import PATIENCE as STRANDED_AFTER
+from waiting import PATIENCE, until
 
 Opener = Callable[..., Awaitable[MongoStore]]
 
@@ -108,7 +109,7 @@ async def test_a_store_that_is_down_pauses_calls_and_says_so_once(mongo: MongoSe
     mongo.kill()
     calls = [asyncio.create_task(store.claims.claim(asked(f"m{n}", f"k{n}"))) for n in range(20)]
     calls.append(asyncio.create_task(store.claims.claim(asked("other", "other"))))
-    await asyncio.sleep(4)
+    await until(lambda: said, "word that it is away")
     assert not any(call.done() for call in calls)
     await asyncio.to_thread(mongo.start)
     assert await asyncio.gather(*calls) == [True] * 21
@@ -124,7 +125,7 @@ async def test_a_server_that_hangs_pauses_calls_too(mongo: MongoServer, opened: 
     store = await opened(say=said.append)
     mongo.pause()
     call = asyncio.create_task(store.claims.claim(asked()))
-    await asyncio.sleep(6)
+    await until(lambda: said, "word that it is away")
     assert not call.done()
     mongo.resume()
     assert await call
@@ -269,7 +270,7 @@ async def test_what_is_deferred_anew_before_it_was_sent_stays(opened: Opener) ->
 
 async def test_questions_that_were_left_behind_are_asked_again(opened: Opener) -> None:
     """Their leader's outcome is old, or was given them by a process that nobody heard of again."""
-    clock = ManualClock()
+    clock = StillClock()
     store = await opened(clock)
     for key in ("a", "b"):
         for number in range(2):
@@ -279,7 +280,7 @@ async def test_questions_that_were_left_behind_are_asked_again(opened: Opener) -
     await store.answers.record(validated("a0", "a"))  # and its claim was never released
     await store.claims.release(validated("b0", "b"), 1)  # and nothing came of it
     assert await store.deferrals.due(clock.time(), 10) == []
-    clock.move(PATIENCE + 1)
+    clock.move(STRANDED_AFTER + 1)
     due = await store.deferrals.due(clock.time(), 10)
     assert sorted(each.event.message_id for each in due) == ["a1", "b1"]
     rows = await store.connection.database.parked.find().to_list()
@@ -373,11 +374,11 @@ def test_an_address_is_shown_without_its_secrets() -> None:
 
 
 async def test_a_refused_password_is_not_shown(mongo: MongoServer) -> None:
-    store = MongoStore(mongo.url.replace("://", "://ana:s3cret@") + "/db", SystemClock(), patience=5, say=print)
+    store = MongoStore(mongo.url.replace("://", "://ana:s3cret@") + "/db", SystemClock(), patience=PATIENCE, say=print)
     began = time.monotonic()
     with pytest.raises(StateError, match="set its user and password with --store or MONGO_URI") as error:
         await store.open()
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENCE / 2, "waiting would not help"
     assert "ana" not in str(error.value)
     assert "s3cret" not in str(error.value)
     await closed(store)

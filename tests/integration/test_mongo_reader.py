@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from cluster.mongo import MongoServer
-from manual_clock import EPOCH, ManualClock, at_once
+from manual_clock import EPOCH, ManualClock, StillClock, at_once
 from strategies import asked, dead, failed, regeneration, requested, scored, validated
 from tamiz.effects import Deferred, EndpointState
 from tamiz.errors import FailureKind, StateError
@@ -49,7 +49,7 @@ DOWN: Final = EndpointState("openai:m", 5.5, 3600.0, FailureKind.QUOTA, "no cred
 
 @pytest.fixture
 async def store(mongo: MongoServer, database: str) -> AsyncIterator[MongoStore]:
-    store = MongoStore(f"{mongo.url}/{database}", ManualClock(), patience=None, say=print)
+    store = MongoStore(f"{mongo.url}/{database}", StillClock(), patience=None, say=print)
     await store.open()
     yield store
     await store.close()

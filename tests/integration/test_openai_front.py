@@ -6,7 +6,7 @@ from typing import Any
 import openai
 import pytest
 
-from chatting import HELLO, KEY, chatting, client_of, gate
+from chatting import HELLO, KEY, chatting, client_of, gate, until_known_down
 from fake_llm import Do, FakeLLM, Request, answer, completion, status
 from http_service import ANA, KEYS, OPERATOR, service
 
@@ -300,6 +300,7 @@ async def test_where_models_are_is_for_operators(tmp_path: Path) -> None:
         async with client_of(running, key=ANA) as client:
             with pytest.raises(openai.APIError, match=r"no answer within 0\.5 s"):
                 await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(wait=0.5))
+        await until_known_down(running)
         tenant, operator = [await running.get("/models", key) for key in (ANA, OPERATOR)]
     (told,), (whole,) = tenant["models"], operator["models"]
     assert (told["model"], told["why"]) == ("fake-1", None)

@@ -1,6 +1,7 @@
 """What becomes of clients that wait, and of questions whose clients do not."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import aiohttp
 import openai
 import pytest
 
-from chatting import HELLO, chatting, client_of, gate
+from chatting import HELLO, chatting, client_of, gate, until_known_down
 from fake_llm import Do, FakeLLM, answer, status
 from http_service import ANA, BEN, KEYS, Running, service
+from manual_clock import at_once
 from tamiz.http.openai import front
 from waiting import until
 
@@ -53,11 +55,20 @@ async def ended(running: Running, message_id: str) -> Any:
     raise TimeoutError(message_id)
 
 
+async def until_parked(running: Running, count: int) -> None:
+    """Wait until so many questions wait for the answer to an identical one."""
+    await until(lambda: at_once(running.embedded.waiting())["parked"] == count, f"{count} to wait for another one")
+
+
 async def test_identical_requests_share_one_call(tmp_path: Path) -> None:
     """Streamed or not, and whoever their users are; only the one that was asked has used tokens."""
-    async with chatting(tmp_path, answer(delay=0.3)) as (client, llm, _):
+    answers = threading.Event()
+    async with chatting(tmp_path, answer(after=answers)) as (client, llm, running):
         ask = client.chat.completions.with_raw_response.create
-        raws = await asyncio.gather(*(ask(model="tamiz", messages=HELLO, user=f"u{n}") for n in range(20)))
+        asking = asyncio.gather(*(ask(model="tamiz", messages=HELLO, user=f"u{n}") for n in range(20)))
+        await until_parked(running, 19)
+        answers.set()
+        raws = await asking
         stream = await client.chat.completions.create(model="tamiz", messages=HELLO, stream=True)
         assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == "Paris."
     assert len(llm.requests) == 1
@@ -96,12 +107,15 @@ async def test_an_unknown_key_is_refused_in_the_clients_own_words(tmp_path: Path
 
 async def test_a_client_that_goes_away_cancels_nothing(tmp_path: Path) -> None:
     """Who still waits, and who asks again, gets the answer, and it is asked for once."""
-    async with chatting(tmp_path, answer(delay=1.0)) as (client, llm, _):
+    answers = threading.Event()
+    async with chatting(tmp_path, answer(after=answers)) as (client, llm, running):
         patient = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
         with pytest.raises(openai.APITimeoutError):
             await client.with_options(timeout=0.3).chat.completions.create(model="tamiz", messages=HELLO)
-        again = await client.chat.completions.create(model="tamiz", messages=HELLO)
-        assert [done.choices[0].message.content for done in (await patient, again)] == ["Paris.", "Paris."]
+        again = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
+        await until_parked(running, 2)
+        answers.set()
+        assert [(await each).choices[0].message.content for each in (patient, again)] == ["Paris.", "Paris."]
     assert len(llm.requests) == 1
 
 
@@ -127,23 +141,31 @@ async def test_nobody_is_waited_for_who_has_stopped_reading(tmp_path: Path) -> N
 
 
 async def test_patience_has_an_end_and_the_question_goes_on(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=1.0)) as (client, llm, running):
+    answers = threading.Event()
+    async with chatting(tmp_path, answer(after=answers)) as (client, llm, running):
         with pytest.raises(openai.InternalServerError, match=r"no answer within 0\.2 s") as late:
             await client.chat.completions.create(model="tamiz", messages=HELLO, extra_body=gate(wait=0.2))
         error: Any = late.value.body
         assert (late.value.status_code, error["code"]) == (504, "still_open")
         assert late.value.response.headers["retry-after"]
-        again = await client.chat.completions.with_raw_response.create(model="tamiz", messages=HELLO)
-        assert again.headers["x-tamiz-source"] == "coalesced"
+        ask = client.chat.completions.with_raw_response.create
+        again = asyncio.ensure_future(ask(model="tamiz", messages=HELLO))
+        await until_parked(running, 1)
+        answers.set()
+        assert (await again).headers["x-tamiz-source"] == "coalesced"
         assert (await ended(running, error["message_id"]))["answer"] == "Paris."
     assert len(llm.requests) == 1
 
 
 @pytest.mark.usefixtures("alive_often")
 async def test_a_stream_is_kept_alive_and_says_how_it_ended(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=0.5)) as (_, _, running):
-        lines = [line async for line in lines_of(running, {"model": "tamiz", "messages": HELLO})]
-        *_, last, done = lines
+    answers, lines = threading.Event(), list[str]()
+    async with chatting(tmp_path, answer(after=answers)) as (_, _, running):
+        async for line in lines_of(running, {"model": "tamiz", "messages": HELLO}):
+            lines.append(line)
+            if len(lines) == 3:
+                answers.set()
+    *_, last, done = lines
     assert lines[:3] == [": keep-alive"] * 3
     assert '"outcome":"accepted"' in last
     assert '"source":"model"' in last
@@ -182,6 +204,7 @@ async def test_an_outage_is_told_in_time_and_the_question_kept(tmp_path: Path, *
         with pytest.raises(openai.APIError, match=r"no answer within 0\.5 s; the question is kept") as late:
             await read_all(client, stream=stream, wait=0.5)
         error: Any = late.value.body
+        await until_known_down(running)
         now = (await running.get("/models"))["models"][0]
         assert (now["kind"], now["errors"]) == ("overload", {"overload": now["errors"]["overload"]})
         assert "no connection" in now["why"]
@@ -203,12 +226,14 @@ async def test_a_server_that_keeps_failing_is_a_503(tmp_path: Path) -> None:
 
 
 async def test_a_full_queue_is_a_429(tmp_path: Path) -> None:
-    async with chatting(tmp_path, answer(delay=0.8), queue=1) as (client, llm, running):
+    answers = threading.Event()
+    async with chatting(tmp_path, answer(after=answers), queue=1) as (client, llm, running):
         first = asyncio.create_task(client.chat.completions.create(model="tamiz", messages=HELLO))
         await until(lambda: llm.requests, "the first to be asked")
         with pytest.raises(openai.RateLimitError, match="1 questions are open") as refused:
             await client.chat.completions.create(model="tamiz", messages=[*HELLO, *HELLO])
         assert int(refused.value.response.headers["retry-after"]) >= 1
+        answers.set()
         assert (await first).choices
         assert running.embedded.queue.refused == 1
 

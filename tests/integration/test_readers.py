@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import pytest
 
 from cluster.mongo import MongoServer
-from manual_clock import EPOCH, ManualClock
+from manual_clock import EPOCH, ManualClock, StillClock
 from strategies import asked, dead, failed, regeneration, scored, validated
 from tamiz.errors import NoSuchQuestion
 from tamiz.messages import Event, Source, Terms
@@ -56,7 +56,7 @@ class _File:
 class _Mongo:
     def __init__(self, url: str) -> None:
         self._url = url
-        self.clock = ManualClock()
+        self.clock: ManualClock = StillClock()
         self.store = MongoStore(url, self.clock, patience=None, say=print)
         self.answers: Answers = self.store.answers
 

@@ -22,7 +22,9 @@ from cluster.broker import Broker
 from cluster.flink import Flink
 from cluster.mongo import MongoServer
 from cluster.server import Server, ServerFailed
-from waiting import wait_until
+from waiting import PATIENCE, wait_until
+
+pytestmark = pytest.mark.xdist_group("cluster")
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,12 +32,12 @@ ROOT = Path(__file__).parents[2]
 def test_a_killed_broker_comes_back_with_what_it_acknowledged(broker: Broker, prefix: str) -> None:
     topic, address = f"{prefix}questions", broker.servers
     admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
-    admin.create_topics([NewTopic(topic, 3)])[topic].result(10)
+    admin.create_topics([NewTopic(topic, 3)])[topic].result(PATIENCE)
     producer = Producer({"bootstrap.servers": address, "enable.idempotence": True, "log_level": 0})
     sent = {b"%d" % number for number in range(1000)}
     for value in sent:
         producer.produce(topic, value, key=value)
-    assert producer.flush(30) == 0
+    assert producer.flush(PATIENCE) == 0
     broker.kill()
     broker.start()
     assert broker.servers == address
@@ -51,7 +53,7 @@ def test_a_killed_broker_comes_back_with_what_it_acknowledged(broker: Broker, pr
     got = set[bytes | None]()
 
     def has_all() -> bool:
-        got.update(message.value() for message in consumer.consume(500, 0.5))
+        got.update(message.value() for message in consumer.consume(500, 0.5) if message.error() is None)
         return got == sent
 
     wait_until(has_all, "all that was sent")
@@ -66,7 +68,7 @@ def test_a_paused_broker_is_silent_until_it_goes_on(broker: Broker) -> None:
             admin.list_topics(timeout=0.5)
     finally:
         broker.resume()
-    assert admin.list_topics(timeout=20).brokers
+    assert admin.list_topics(timeout=PATIENCE).brokers
 
 
 def test_a_killed_database_comes_back_with_what_it_acknowledged(mongo: MongoServer, database: str) -> None:
@@ -82,7 +84,7 @@ def test_a_killed_database_comes_back_with_what_it_acknowledged(mongo: MongoServ
 
 def test_a_killed_flink_comes_back_with_its_slots(flink: Flink) -> None:
     address = flink.rest
-    assert _overview(address) == {"taskmanagers": 1, "slots-total": 4}
+    wait_until(lambda: _overview(address) == {"taskmanagers": 1, "slots-total": 4}, "those of other tests are missed")
     flink.kill_taskmanager()
     flink.start_taskmanager()
     wait_until(lambda: _overview(address) == {"taskmanagers": 1, "slots-total": 4}, "the one that was killed is missed")
@@ -118,6 +120,24 @@ def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
         server.start()
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux tells what each thread does")
+def test_a_server_that_is_paused_does_nothing_any_more(tmp_path: Path) -> None:
+    """From the moment at which `pause` returns, however many threads it has and whatever else the machine does."""
+    threads = "import threading; [threading.Thread(target=lambda: sum(iter(int, 1))).start() for _ in range(7)]"
+    script = f"import pathlib, sys; pathlib.Path(sys.argv[1]).touch(); {threads}; sum(iter(int, 1))"
+    up = tmp_path / "up"
+    server = Server([sys.executable, "-c", script, str(up)], log=tmp_path / "busy.log", answers=up.exists)
+    server.start()
+    try:
+        for _ in range(20):
+            server.pause()
+            assert _states(tmp_path) == {"T"}
+            server.pause()
+            server.resume()
+    finally:
+        server.kill()
+
+
 def test_of_two_that_install_at_once_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     builds: list[Path] = []
@@ -145,11 +165,12 @@ def test_an_interrupted_install_is_done_anew(tmp_path: Path, monkeypatch: pytest
     assert [*install._installed("thing-1", "nothing", Path.mkdir).iterdir()] == []
 
 
-def _overview(address: str) -> dict[str, int]:
+def _overview(address: str) -> dict[str, int | None]:
+    """Give how many there are; a JobManager that is about to begin does not say."""
     with contextlib.closing(HTTPConnection(address.removeprefix("http://"))) as connection:
         connection.request("GET", "/overview")
         found = json.load(connection.getresponse())
-    return {name: found[name] for name in ("taskmanagers", "slots-total")}
+    return {name: found.get(name) for name in ("taskmanagers", "slots-total")}
 
 
 def _processes_with(folder: Path) -> list[Path]:
@@ -162,3 +183,9 @@ def _processes_with(folder: Path) -> list[Path]:
         except OSError:
             continue  # ended in between
     return found
+
+
+def _states(folder: Path) -> set[str]:
+    """Give what the threads do whose processes' command lines name the folder."""
+    tasks = [task for process in _processes_with(folder) for task in (process / "task").iterdir()]
+    return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks}

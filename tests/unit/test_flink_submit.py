@@ -50,7 +50,7 @@ class FakeFlink:
         """Run the command."""
         checkpoints = ("--checkpoints", str(self.folder / "checkpoints"))
         where = ("--rest", self.rest, "--bus", "kafka:h:1?prefix=p.", "--client", str(self.folder / "flink"))
-        return submit.main([*where, *checkpoints, "--wait", "2s", *args])
+        return submit.main([*where, *checkpoints, "--wait", "60s", *args])
 
     @property
     def plan(self) -> dict[str, Any]:

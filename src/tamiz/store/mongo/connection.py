@@ -1,6 +1,7 @@
 """Calls to a database that may be away for a while."""
 
 import contextlib
+import math
 import random
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
@@ -58,6 +59,7 @@ class Connection:
         self._patience = patience
         self._say = say
         self._away = False
+        self._back_at = -math.inf
         self._secrets = secrets_of(address.url)
         self._client: AsyncMongoClient[Document] = connected(AsyncMongoClient, address)
         self.database: AsyncDatabase[Document] = self._client.get_database(address.database)
@@ -70,12 +72,13 @@ class Connection:
         started = self._clock.monotonic()
         wait = _FIRST_WAIT
         while True:
+            tried = self._clock.monotonic()
             try:
                 result = await work()
             except PyMongoError as error:
                 if not passes(error):
                     raise self._hopeless(error) from None
-                await self._wait(error, started, wait)
+                await self._wait(error, started, tried, wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
             else:
                 self._back()
@@ -85,15 +88,18 @@ class Connection:
         """Close all connections."""
         await self._client.close()
 
-    async def _wait(self, error: PyMongoError, started: float, wait: float) -> None:
-        past = self._clock.monotonic() - started
+    async def _wait(self, error: PyMongoError, started: float, tried: float, wait: float) -> None:
+        now = self._clock.monotonic()
+        past = now - started
         text = what(error, self._secrets)
         if self._patience is not None and past >= self._patience:
             raise StateError(
                 f"the store {self._address.shown} does not answer ({text}): "
                 "start it, or say where it is with --store or MONGO_URI"
             ) from None
-        if past >= _A_BLIP and not self._away:
+        # what was begun before the database was back may still fail of that
+        new = tried >= self._back_at and now - max(started, self._back_at) >= _A_BLIP
+        if new and not self._away:
             self._away = True
             self._say(f"the store {self._address.shown} does not answer ({text}); work waits")
         if self._patience is not None:
@@ -103,6 +109,7 @@ class Connection:
     def _back(self) -> None:
         if self._away:
             self._away = False
+            self._back_at = self._clock.monotonic()
             self._say(f"the store {self._address.shown} answers again")
 
     def _hopeless(self, error: PyMongoError) -> StateError:
