@@ -103,6 +103,21 @@ def test_a_trend_is_said_as_it_is(values: tuple[float, ...], said: str) -> None:
     assert trend([(x, mean(value, value, value, 1)) for x, value in enumerate(values)]) == said
 
 
+def test_where_an_end_was_measured_once_no_interval_is_spoken_of() -> None:
+    """As in an experiment that is half done."""
+    assert trend([(0, mean(1, 0, 3)), (1, mean(2, 2, 2, n=1))]) == "rises"
+
+
+def test_a_single_measurement_has_no_interval() -> None:
+    """Neither the words nor the table of it have one."""
+    rows = [{"rate": rate, "latency_p99": 10.0 * rate} for rate in (1, 2)]
+    (found,) = measures(grid({"rate": [1, 2]}, rows))
+    assert found.how == "Each point was measured once."
+    assert found.table is not None
+    assert found.table.rows == [["1", "10", "", ""], ["2", "20", "", ""]]
+    assert found.table.note == "Measured once, so without intervals."
+
+
 def test_a_trend_within_the_intervals_is_none() -> None:
     assert trend([(0, mean(1, 0, 3)), (1, mean(2, 1, 4))]).startswith("does not change clearly")
 
