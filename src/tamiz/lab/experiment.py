@@ -1,11 +1,12 @@
 """An experiment, run: cell after cell, each kept as soon as it is measured."""
 
+import hashlib
 import importlib
 import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,6 +56,7 @@ class Experiment:
         self._flink = flink
         self._files = folder / "cells"
         self._about = folder / _ABOUT
+        self._contents = _contents(run for _, run in self._runs)
 
     @property
     def cells(self) -> int:
@@ -69,15 +71,19 @@ class Experiment:
     def run(self, progress: Progress) -> Path | None:
         """Measure what is not measured yet, and gather all; give the report, where reports can be made.
 
-        Raises `UsageError` where the folder holds another experiment, `Interrupted` after Ctrl-C, and what cells raise;
-        what is done is kept, and gathered.
+        Raises `UsageError` where the folder holds another experiment or cannot be made, `Interrupted` after Ctrl-C, and
+        what cells raise; what is done is kept, and gathered.
         """
         began = time.time()
-        self._agree()
-        self._files.mkdir(parents=True, exist_ok=True)
+        try:
+            self._agree()
+            self._files.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {str(self.folder)!r} cannot be used: {error.strerror}; choose another") from error
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
+        left = self.cells - self.done
         try:
             for number, (cell, run) in enumerate(self._runs):
                 path = self._path(cell)
@@ -87,7 +93,7 @@ class Experiment:
                     if not self._about.exists():  # only now: a command that measures nothing claims no folder
                         self._save(started=began)
                     write_measured(path, measured)
-            self._save(ended=time.time())
+            self._save(**({"ended": time.time()} if left else {}))
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self._collect()
@@ -128,16 +134,18 @@ class Experiment:
                 f"{str(self._about)!r} is not one of an experiment ({error}); choose another --out"
             ) from error
         if before.get("identity") != self._identity:
+            there, here = (dict(_told(each or {})) for each in (before.get("identity"), self._identity))
+            name = next(name for name in (*here, *there) if there.get(name) != here.get(name))
             raise UsageError(
-                f"{str(self.folder)!r} holds another experiment ({before.get('name')}, or with other parameters): "
-                "choose another --out"
+                f"{str(self.folder)!r} holds another experiment: {name} is {there.get(name, 'none')} there, and "
+                f"{here.get(name, 'none')} here. Choose another --out, or measure what it was"
             )
 
     @property
     def _identity(self) -> dict[str, Any]:
         preset = msgspec.to_builtins(self.preset)
         del preset["text"]
-        return {**preset, "bus": self._base.bus}
+        return {**preset, "bus": self._base.bus, **({"contents": self._contents} if self._contents else {})}
 
     def _save(self, **times: float) -> None:
         path = self._about
@@ -148,6 +156,7 @@ class Experiment:
             "parameters": self.preset.parameters,
             "axes": self.preset.axes,
             "repetitions": self.preset.repetitions,
+            "runs": self.cells,
             "seed": self.preset.seed,
             "identity": self._identity,
             "machine": _machine(),
@@ -158,6 +167,31 @@ class Experiment:
         part = path.with_name(f"{path.name}.part")
         part.write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
         part.replace(path)
+
+
+def _told(value: dict[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Give each value of an identity with its name, as text."""
+    for name, each in value.items():
+        if isinstance(each, dict):
+            yield from _told(each, f"{within}{name} ")
+        else:
+            yield f"{within}{name}", each if isinstance(each, str) else msgspec.json.encode(each).decode()
+
+
+def _contents(runs: Iterable[Run]) -> dict[str, str]:
+    """Give a digest of each file that cells read: with another content they would be other cells."""
+    named = {
+        name
+        for run in runs
+        for name in (run.dataset, run.settings.prompt, run.plan.arrivals.partition("trace:")[2])
+        if name
+    }
+    found = {}
+    for name in sorted(named):
+        if Path(name).is_file():  # one that is not there is told of by who reads it
+            with Path(name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 @lru_cache(maxsize=_KEPT)

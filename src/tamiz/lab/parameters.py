@@ -1,5 +1,6 @@
 """Reads the parameters of a cell: which are settings of the flow, which are the traffic's, which the model's."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +38,7 @@ _OF_PLACES: Final = (
     "prices",
     "refusal",
 )
+_FLAG: Final = re.compile(r"--([a-z][a-z-]*)")
 _NOWHERE: Final = Path("/nonexistent")
 """No settings file changes what an experiment says."""
 
@@ -61,10 +63,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def read_parameters(cell: Cell, base: Settings) -> Run:
     """Sort the parameters, with the seed of the repetition for all that is drawn.
 
-    Of `base` only count where a cluster and the servers of models are, and what they need to be reached. An axis may
-    have a name of its own, where its values stand for others. Raises `UsageError` where a parameter is unknown or its
-    value is not what it takes.
+    Of `base` only count where a cluster and the servers of models are, and what they need to be reached. Raises
+    `UsageError` where a parameter is unknown or its value is not what it takes.
     """
+    try:
+        return _read(cell, base)
+    except UsageError as error:  # a file has no flags
+        raise UsageError(_FLAG.sub(lambda flag: flag[1].replace("-", "_"), str(error))) from error
+
+
+def _read(cell: Cell, base: Settings) -> Run:
     settings: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     profile: dict[str, Any] = {}
@@ -79,7 +87,7 @@ def read_parameters(cell: Cell, base: Settings) -> Run:
             profile[name] = value
         elif setting in _SETTINGS:
             settings[setting] = value
-        elif name not in cell.axes:
+        else:
             known = sorted(_OWN | _PLAN | _PROFILE | _SETTINGS | set(_SHORT))
             raise UsageError(f"an experiment has no parameter {name!r}; it takes {', '.join(known)}")
     model = own.get("model")
