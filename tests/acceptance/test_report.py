@@ -156,6 +156,19 @@ def test_a_traffic_run_has_its_plots(pages: dict[str, Path]) -> None:
     assert "300 times one of 30 different questions was asked. 30 questions were asked most, 10 times each" in text
 
 
+def test_a_traffic_run_without_a_schedule_says_from_when_it_measures(tmp_path: Path) -> None:
+    """And that a question that was submitted has ended before it is answered."""
+    event = {"at_s": None, "late_ms": None, "sent_s": 0.1, "ended_s": 0.2, "latency_ms": 100.0, "outcome": "submitted"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")
+    (tmp_path / "run.json").write_text('{"parameters": {"duration": null}, "ended": 1.79e9}')
+    assert run_tamiz("report", ".", cwd=tmp_path).returncode == 0
+    text = text_of(tmp_path / "report.html")
+    assert "From sending to the end, by outcome" in text
+    assert "There was no schedule: from when a question was sent." in text
+    assert "The end of what was submitted is that the service had taken it, not its answer." in text
+    assert "duration none" in text
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -14,7 +14,7 @@ from tamiz.errors import UsageError
 from tamiz.reports.interval import Mean, mean_of
 from tamiz.reports.numbers import number
 
-__all__ = ["Grid", "means_of", "named", "shown"]
+__all__ = ["Grid", "means_of", "named", "of_all", "shown"]
 
 _OTHER: Final = frozenset({"cell", "repetition", "seed"})
 
@@ -97,6 +97,13 @@ def means_of(grid: Grid) -> str:
     if grid.repetitions() == 1:
         return "Measured once, so without intervals."
     return f"Means over up to {grid.repetitions()} repetitions, with 95 % bootstrap intervals where there are several."
+
+
+def of_all(grid: Grid, metrics: Iterable[str]) -> str:
+    """Say that measured latencies are those of failed questions, too, where there are some; else nothing."""
+    failed = any(row.get("failed") for row in grid.rows)
+    some = failed and any(name.startswith("latency") for name in metrics)
+    return " These latencies are of all questions, failed ones included." if some else ""
 
 
 def named(axis: str, value: Any) -> str:  # noqa: ANN401

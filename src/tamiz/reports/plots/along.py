@@ -116,6 +116,7 @@ class Along:
     ylabel: str
     says: Callable[[Sequence[Curve], str], str]
     shares: bool = False
+    how: str = ""
 
 
 def along(grid: Grid, plot: Along) -> Figure:
@@ -142,7 +143,7 @@ def along(grid: Grid, plot: Along) -> Figure:
         title=plot.title,
         draw=draw_panels(panels, plot.xlabel),
         says="\n".join(said),
-        how=bands(grid.repetitions()) + _left_out(len(points), len(panels)),
+        how=bands(grid.repetitions()) + plot.how + _left_out(len(points), len(panels)),
         table=_table(grid, [*frames, *([series] if series else []), plot.axis], [plot.metric], plot.title),
         height=height(len(panels), narrow=False),
         narrow_height=height(len(panels), narrow=True),

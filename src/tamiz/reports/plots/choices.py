@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, means_of, named
+from tamiz.reports.grid import Grid, means_of, named, of_all
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import joined, milliseconds, number, percent
 from tamiz.reports.plots.ranking import ahead
@@ -67,9 +67,12 @@ def choices(grid: Grid) -> Figure | None:
         title="The choices compared",
         draw=lambda canvas, narrow: _draw(canvas, labels, means, narrow=narrow),
         says=" ".join(text[:1].upper() + text[1:] + "." for text in said if text),
-        how="Each point was measured once."
-        if grid.repetitions() == 1
-        else "Points are means over the repetitions, bars their 95 % bootstrap intervals.",
+        how=(
+            "Each point was measured once."
+            if grid.repetitions() == 1
+            else "Points are means over the repetitions, bars their 95 % bootstrap intervals."
+        )
+        + of_all(grid, metrics),
         table=Table(
             "The choices compared",
             ("", *(text for metric in metrics for text in (metric, "from", "to"))),

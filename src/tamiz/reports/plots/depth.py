@@ -94,8 +94,8 @@ def depth(found: Mapping[str, Depth]) -> Figure | None:
         title="Questions waiting, over time",
         draw=draw,
         says=said,
-        how=f"Means of {duration(end / _BINS)}, over all repetitions and cells of a label; the sentence "
-        "is of the samples themselves.",
+        how=f"Means of {duration(end / _BINS)}, over all repetitions and cells of a label that had not ended by then; "
+        "the sentence is of the samples themselves.",
         table=Table(
             "Questions waiting",
             ("", "mean", "most"),

@@ -40,7 +40,7 @@ def flow(timeline: Timeline, title: str = "Arrivals, outcomes and open questions
         queue.fill_between(edges, [*depth, depth[-1]], step="post", color=COLOURS[6], alpha=0.25, linewidth=0)
         queue.stairs(depth, edges, baseline=None, color=COLOURS[6])
         rates.set(ylabel="questions a second", ylim=(0, None))
-        queue.set(ylabel="open", xlabel=f"{unit} since the first question", ylim=(min(0, int(depth.min())), None))
+        queue.set(ylabel="open", xlabel=f"{unit} since the start", ylim=(min(0, int(depth.min())), None))
         for axes in (rates, queue):
             soften(axes)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")  # noqa: PLR2004
