@@ -199,6 +199,7 @@ def test_a_question_file_takes_the_place_of_made_up_questions(tmp_path: Path) ->
             "--set threshold: it differs from cell to cell",
         ),
         (["threshold", "--out", "/dev/null", "--quick"], "'/dev/null' cannot be used: Not a directory; choose another"),
+        (["cache", "--out", "o", "--set", "arrivals=max"], "a TTL needs arrivals with times"),
         (["cache"], "--out"),
     ],
 )

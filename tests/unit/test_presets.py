@@ -177,6 +177,8 @@ def test_an_experiment_that_is_not_there_is_refused(name: str, said: str) -> Non
         ({"dataset": 3}, "dataset = 3 is not a text"),
         ({"model": "openai:x", "quality": 0.5}, "quality are of the simulated model"),
         ({"state": "x.db"}, "no parameter 'state'"),
+        ({"measured_on": "moon"}, "measured_on = 'moon' is no place"),
+        ({"policy": "sieve"}, "^cache_policy: 'sieve'"),
         ({"total": None}, "no end: give total N or duration S"),
         ({"threshold": "high"}, "^threshold: 'high' is not a number"),
     ],

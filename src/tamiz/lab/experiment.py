@@ -20,9 +20,9 @@ from tamiz.lab.cells import Cell, Measured, cells_of
 from tamiz.lab.collect import collect, write_measured
 from tamiz.lab.flow import run_flow
 from tamiz.lab.material import make_questions, read_questions
-from tamiz.lab.parameters import Run, read_parameters
+from tamiz.lab.parameters import SIMULATOR, Run, read_parameters
 from tamiz.lab.preset import Preset
-from tamiz.lab.simulator import makes_sense, run_simulator
+from tamiz.lab.simulator import check_simulator, makes_sense, run_simulator
 from tamiz.settings import Settings
 from tamiz.traffic.question import Question
 
@@ -52,6 +52,9 @@ class Experiment:
         self.preset = preset
         self.folder = folder
         self._runs = [(cell, read_parameters(cell, base)) for cell in cells_of(preset) if makes_sense(cell)]
+        for _, run in self._runs:
+            if run.measured_on == SIMULATOR:
+                check_simulator(run)
         self._base = base
         self._flink = flink
         self._files = folder / "cells"
@@ -89,7 +92,7 @@ class Experiment:
                 path = self._path(cell)
                 if not path.exists():
                     progress(cell, number, self.cells)
-                    measured = self._measure(cell, run, work)
+                    measured = self._measure(run, work)
                     if not self._about.exists():  # only now: a command that measures nothing claims no folder
                         self._save(started=began)
                     write_measured(path, measured)
@@ -99,18 +102,14 @@ class Experiment:
             self._collect()
         return _report(self.folder)
 
-    def _measure(self, cell: Cell, run: Run, work: Path) -> Measured:
-        match run.measured_on:
-            case "simulator":
-                return run_simulator(cell, run)
-            case "flow" if run.settings.bus is not None:
-                from tamiz.lab.cluster import run_cluster  # noqa: PLC0415 - only with the extras of a cluster
+    def _measure(self, run: Run, work: Path) -> Measured:
+        if run.measured_on == SIMULATOR:
+            return run_simulator(run)
+        if run.settings.bus is not None:
+            from tamiz.lab.cluster import run_cluster  # noqa: PLC0415 - only with the extras of a cluster
 
-                return run_cluster(run, self._questions(run), work, self._flink)
-            case "flow":
-                return run_flow(run, self._questions(run), work)
-            case other:
-                raise UsageError(f"measured_on = {other!r} is no place: choose flow or simulator")
+            return run_cluster(run, self._questions(run), work, self._flink)
+        return run_flow(run, self._questions(run), work)
 
     def _questions(self, run: Run) -> Sequence[Question]:
         return _questions(run.dataset, run.questions, self.preset.seed)

@@ -15,7 +15,10 @@ from tamiz.settings import Settings, load_settings
 from tamiz.traffic.plan import Plan
 from tamiz.units import seconds
 
-__all__ = ["Run", "read_parameters"]
+__all__ = ["SIMULATOR", "Run", "read_parameters"]
+
+_FLOW: Final = "flow"
+SIMULATOR: Final = "simulator"
 
 _SHORT: Final = {"policy": "cache_policy", "size": "cache_size", "ttl": "cache_ttl", "retry_limit": "retries"}
 """Names of settings that say more, or that no metric has."""
@@ -96,10 +99,14 @@ def _read(cell: Cell, base: Settings) -> Run:
         model = f"simulated:?{urlencode({**profile, 'seed': cell.seed})}"
     elif profile:
         raise UsageError(f"{', '.join(profile)} are of the simulated model, and model is {model!r}: leave one out")
-    policy = settings.pop("cache_policy", None)  # the simulator has more of them, and each place checks its own
+    place = _text(own, "measured_on", _FLOW)
+    if place not in {_FLOW, SIMULATOR}:
+        raise UsageError(f"measured_on = {place!r} is no place: choose {_FLOW} or {SIMULATOR}")
+    # the simulator has more of them, and checks its own
+    policy = settings.pop("cache_policy", None) if place == SIMULATOR else None
     checked = load_settings({**settings, "model": (model,), "seed": cell.seed}, {}, _NOWHERE)
     return Run(
-        measured_on=_text(own, "measured_on", "flow") or "flow",
+        measured_on=place,
         plan=_plan(plan, cell.seed),
         settings=msgspec.structs.replace(
             checked,

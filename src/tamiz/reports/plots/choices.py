@@ -121,7 +121,7 @@ def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str
         axes.set_ylim(-len(rows) + 0.5, 0.5)
         axes.margins(x=0.12)
         axes.set_xlim(left=0)
-        axes.locator_params(axis="x", nbins=2 if narrow else 5)  # beside long labels there is little room
+        axes.locator_params(axis="x", nbins=3 if narrow else 5)  # beside long labels there is little room
         axes.xaxis.set_major_formatter(partial(_tick, metric))
         soften(axes, grid="both")
     for axes in canvas.axes[len(means) :]:
