@@ -15,13 +15,16 @@ __all__ = ["arrivals", "caches", "write_experiment"]
 Rows = Sequence[Mapping[str, Any]]
 
 
-def write_experiment(folder: Path, axes: Mapping[str, Sequence[Any]], cells: Rows, **tables: Rows) -> Path:
-    """Write a folder with these cells, and `questions` and `series` where they are given."""
+def write_experiment(
+    folder: Path, axes: Mapping[str, Sequence[Any]], cells: Rows, *, runs: int | None = None, **tables: Rows
+) -> Path:
+    """Write a folder with these cells, of `runs` (or no more), and `questions` and `series` where they are given."""
     folder.mkdir()
     about = {
         "name": folder.name,
         "parameters": {"dataset": "q.csv", "threshold": 0.3},
         "axes": axes,
+        "runs": runs or len(cells),
         "machine": {"processors": 2},
         "versions": {"tamiz": "0.1.0"},
         "started": 1_790_000_000.0,
@@ -57,8 +60,8 @@ def caches(folder: Path) -> Path:
 
 
 def arrivals(folder: Path) -> Path:
-    """Write an experiment on three arrival processes, with questions and series."""
-    axes = {"arrivals": ["poisson", "constant", "burst"]}
+    """Write an experiment on four arrival processes, half of the way, with questions and series."""
+    axes = {"arrivals": ["poisson", "constant", "burst:on=2s,off=2s", "diurnal:period=10s,depth=0.9"]}
     rng = np.random.default_rng(2)
     cells, questions, series = [], [], []
     for (cell, name), repetition in product(enumerate(axes["arrivals"]), range(2)):
@@ -83,4 +86,4 @@ def arrivals(folder: Path) -> Path:
                 }
             )
         series += [{**at, "t_s": step / 10, "queue_depth": 10 * cell + step % 7} for step in range(200)]
-    return write_experiment(folder, axes, cells, questions=questions, series=series)
+    return write_experiment(folder, axes, cells, runs=16, questions=questions, series=series)

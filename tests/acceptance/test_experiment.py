@@ -142,7 +142,29 @@ def test_another_experiment_keeps_out_of_the_folder(tmp_path: Path) -> None:
     assert run_tamiz("experiment", path, "--out", "out", cwd=tmp_path).returncode == 0
     other = run_tamiz("experiment", path, "--out", "out", "--set", "total=60", cwd=tmp_path)
     assert other.returncode == 2
-    assert "'out' holds another experiment" in other.stderr
+    assert "'out' holds another experiment: parameters total is 50 there, and 60 here." in other.stderr
+
+
+def test_a_file_that_changed_is_another_experiment(tmp_path: Path) -> None:
+    """Cells over other questions are not mixed with those before."""
+    rows = [{"id": str(n), "question": f"Q {n}?", "reference": f"R{n}"} for n in range(5)]
+    write_questions(tmp_path / "q.csv", rows)
+    args = ("experiment", write(tmp_path, FLOW), "--out", "out", "--set", "dataset=q.csv", "--set", "rate=4000")
+    assert run_tamiz(*args, cwd=tmp_path).returncode == 0
+    write_questions(tmp_path / "q.csv", rows[1:])
+    other = run_tamiz(*args, cwd=tmp_path)
+    assert other.returncode == 2
+    assert "'out' holds another experiment: contents q.csv is" in other.stderr
+
+
+def test_a_report_made_again_is_of_the_same_time(tmp_path: Path) -> None:
+    """The same command after the end measures nothing, so the experiment ended when it did."""
+    args = ("experiment", write(tmp_path, CACHE.replace("2_000", "50")), "--out", "out")
+    assert run_tamiz(*args, cwd=tmp_path).returncode == 0
+    before = about(tmp_path / "out")
+    assert run_tamiz(*args, cwd=tmp_path).returncode == 0
+    assert about(tmp_path / "out") == before
+    assert before["runs"] == 12
 
 
 def test_a_command_that_measures_nothing_claims_no_folder(tmp_path: Path) -> None:
@@ -172,6 +194,12 @@ def test_a_question_file_takes_the_place_of_made_up_questions(tmp_path: Path) ->
         (["cache", "--out", "o", "--set", "total"], "--set 'total' is not a parameter"),
         (["threshold", "--out", "o", "--quick", "--set", "dataset=none.csv"], "none.csv"),
         (["threshold", "--out", "o", "--quick", "--set", "measured_on=moon"], "measured_on = 'moon'"),
+        (
+            ["threshold", "--out", "o", "--quick", "--set", "threshold=1"],
+            "--set threshold: it differs from cell to cell",
+        ),
+        (["threshold", "--out", "/dev/null", "--quick"], "'/dev/null' cannot be used: Not a directory; choose another"),
+        (["cache", "--out", "o", "--set", "arrivals=max"], "a TTL needs arrivals with times"),
         (["cache"], "--out"),
     ],
 )

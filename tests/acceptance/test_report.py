@@ -18,6 +18,21 @@ from running import run_tamiz
 
 MODEL = "simulated:?overload=0.1&invalid=0.05&quality=0.5&seed=1"
 QUESTIONS = 1_000
+UNREADABLE = """() => {
+  const found = [];
+  for (const plot of document.querySelectorAll('figure svg')) {
+    const frame = plot.getBoundingClientRect();
+    const texts = [...plot.querySelectorAll('text')].map(each => [each.textContent, each.getBoundingClientRect()]);
+    for (const [n, [text, box]] of frame.width ? texts.entries() : []) {
+      if (box.left < frame.left - 1 || box.right > frame.right + 1) found.push(`${text} is cut off`);
+      for (const [other, its] of texts.slice(n + 1))
+        if (Math.min(box.right, its.right) - Math.max(box.left, its.left) > 2 &&
+            Math.min(box.bottom, its.bottom) - Math.max(box.top, its.top) > 4) found.push(`${text} is over ${other}`);
+    }
+  }
+  return found;
+}"""
+"""Labels of the plots that are shown which are cut off, or lie over one another."""
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +145,28 @@ def test_an_experiment_with_single_questions_has_all_plots(pages: dict[str, Path
     text = text_of(pages["arrivals"])
     for title in ("by arrivals", "by source of the answer", "Scores of the answers", "Questions waiting, over time"):
         assert title in text
-    assert "2 repetitions are few" in text
+    assert "2 repetitions are few. The bootstrap interval of so few holds the true mean in some 50 of 100 cases" in text
+    assert "8 of 16 runs are measured" in text
+    assert "runs are measured" not in text_of(pages["caches"])
 
 
 def test_a_traffic_run_has_its_plots(pages: dict[str, Path]) -> None:
     text = text_of(pages["traffic"])
     assert "Outcomes: 240 accepted and 60 failed." in text
     assert "300 times one of 30 different questions was asked. 30 questions were asked most, 10 times each" in text
+
+
+def test_a_traffic_run_without_a_schedule_says_from_when_it_measures(tmp_path: Path) -> None:
+    """And that a question that was submitted has ended before it is answered."""
+    event = {"at_s": None, "late_ms": None, "sent_s": 0.1, "ended_s": 0.2, "latency_ms": 100.0, "outcome": "submitted"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(event) + "\n")
+    (tmp_path / "run.json").write_text('{"parameters": {"duration": null}, "ended": 1.79e9}')
+    assert run_tamiz("report", ".", cwd=tmp_path).returncode == 0
+    text = text_of(tmp_path / "report.html")
+    assert "From sending to the end, by outcome" in text
+    assert "There was no schedule: from when a question was sent." in text
+    assert "The end of what was submitted is that the service had taken it, not its answer." in text
+    assert "duration none" in text
 
 
 @pytest.mark.parametrize(
@@ -146,12 +176,14 @@ def test_a_traffic_run_has_its_plots(pages: dict[str, Path]) -> None:
         ("empty", "neither an experiment.json nor a run.json"),
         ("rows.jsonl", "not a state file of tamiz (file is not a database). Choose another: tamiz report FILE"),
         ("broken", "experiment.json' cannot be read"),
+        ("killed", "'killed' has no cells.parquet yet: a `tamiz experiment` that was killed gathers its cells"),
     ],
 )
 def test_what_is_no_report_is_told(ran: Path, path: str, said: str) -> None:
-    for name in ("empty", "broken"):
+    for name in ("empty", "broken", "killed"):
         (ran / name).mkdir(exist_ok=True)
     (ran / "broken" / "experiment.json").write_text("{")
+    (ran / "killed" / "experiment.json").write_text("{}")
     done = run_tamiz("report", path, cwd=ran)
     assert done.returncode in {1, 2}
     assert said in done.stderr
@@ -176,7 +208,7 @@ def test_a_run_that_has_only_begun_has_a_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 390])
 def test_a_page_is_right_in_a_browser(pages: dict[str, Path], browser: Browser, scheme: str, width: int) -> None:
-    """Nothing sticks out, nothing is asked of a network, one plot of two is shown, and axe has nothing to complain."""
+    """Nothing sticks out or overlaps, no network is asked, one plot of two is shown, axe has nothing to complain."""
     for name, path in pages.items():
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
@@ -189,6 +221,7 @@ def test_a_page_is_right_in_a_browser(pages: dict[str, Path], browser: Browser, 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         shown = page.evaluate("[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().width)")
         assert len(shown) == 2 * sum(each > 0 for each in shown) > 0
+        assert page.evaluate(UNREADABLE) == [], name
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 28)"
         assert dark is (scheme == "dark")
         for summary in page.locator("summary").all():

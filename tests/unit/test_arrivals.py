@@ -47,12 +47,21 @@ def test_the_rate_is_the_mean(spec: str) -> None:
 
 def test_bursts_come_at_their_rate_and_then_nothing() -> None:
     """Within a burst arrivals are a Poisson process; between bursts there are off periods of the wanted mean."""
-    found = gaps("burst:on=10s,off=40s", 100, 120_000)
+    found = gaps("burst:on=10s,off=40s", 100, 600_000, seed=5)
     within = [gap for gap in found if gap < 0.1]  # at 500/s no gap of a burst is that long
     assert stats.kstest(within, "expon", args=(0, 1 / 500)).pvalue > 0.05
     off = [gap for gap in found if gap >= 0.1]
-    assert sum(off) / len(off) == pytest.approx(40, rel=0.25)
-    assert len(off) > 20
+    assert sum(off) / len(off) == pytest.approx(40, rel=0.15)
+    assert len(off) > 100
+
+
+def test_bursts_have_the_rate_from_the_start() -> None:
+    """Over many seeds as many arrive in the first second as in any, though most runs begin with silence."""
+    found = [
+        len([*takewhile(lambda at: at < 1, make_arrivals("burst:on=1s,off=4s", 100, seed))]) for seed in range(4000)
+    ]
+    assert sum(found) / len(found) == pytest.approx(100, rel=0.1)
+    assert 0.5 < found.count(0) / len(found) < 0.7
 
 
 def test_a_day_has_its_night() -> None:

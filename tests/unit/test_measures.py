@@ -24,6 +24,13 @@ def test_latency_counts_from_when_a_question_was_due() -> None:
     assert measured.metrics["throughput"] == 2 / 2.5
 
 
+def test_a_schedule_that_ends_with_silence_lasts_to_its_end() -> None:
+    """Who has served all of a burst early has not served more in that time."""
+    questions = [asked(1.0, 1.0, 2.0), asked(2.0, 2.0, 3.0)]
+    assert measure(questions, Totals(), 2, None, 8.0).metrics["throughput"] == 2 / 8
+    assert measure(questions, Totals(), 2, None, 2.5).metrics["throughput"] == 2 / 3
+
+
 def test_without_a_schedule_it_counts_from_when_it_was_taken_up() -> None:
     measured = measure([asked(None, 3.0, 3.5)], Totals(), 1, None)
     assert measured.questions["latency_ms"] == [500.0]

@@ -146,6 +146,7 @@ def test_a_grid_is_all_combinations(axes: dict[str, list[float]], repetitions: i
         ('name = "x"\ndescription = ""\nrepetition = 3', "unknown field `repetition`"),
         ('name = "x"\ndescription = ""\nrepetitions = 0\n[[grid]]', "1 or more"),
         ('name = "x"\ndescription = ""\n[[grid]]\naxes = { threshold = [] }', "threshold has no values"),
+        ('name = "x"\ndescription = ""\n[[grid]]\naxes = { rate = [0, 1, 0.0] }', "the axis rate has 0.0 twice"),
         (
             'name = "x"\ndescription = ""\n[choices.f.a]\n[[grid]]\naxes = { f = ["b"] }',
             r"f = 'b' has no table \[choices.f.b\]",
@@ -176,9 +177,33 @@ def test_an_experiment_that_is_not_there_is_refused(name: str, said: str) -> Non
         ({"dataset": 3}, "dataset = 3 is not a text"),
         ({"model": "openai:x", "quality": 0.5}, "quality are of the simulated model"),
         ({"state": "x.db"}, "no parameter 'state'"),
+        ({"measured_on": "moon"}, "measured_on = 'moon' is no place"),
+        ({"policy": "sieve"}, "^cache_policy: 'sieve'"),
+        ({"total": None}, "no end: give total N or duration S"),
+        ({"threshold": "high"}, "^threshold: 'high' is not a number"),
     ],
 )
 def test_parameters_that_are_wrong_are_refused(parameters: dict[str, str | float], said: str) -> None:
     preset = Preset(name="x", description="", parameters={"total": 1, **parameters}, grid=[Grid()])
     with pytest.raises(UsageError, match=said):
         read_parameters(next(cells_of(preset)), Settings())
+
+
+def test_an_axis_is_a_parameter_or_has_choices() -> None:
+    """A mistyped axis, along which nothing would differ, is refused."""
+    preset = Preset(name="x", description="", parameters={"total": 1}, grid=[Grid(axes={"treshold": [0.1, 0.5]})])
+    with pytest.raises(UsageError, match="no parameter 'treshold'"):
+        read_parameters(next(cells_of(preset)), Settings())
+
+
+def test_a_given_parameter_is_over_those_of_all_grids() -> None:
+    """Each cell of each grid has it."""
+    cells = [*cells_of(load_preset("cache", quick=True, given={"total": 70}))]
+    assert {cell.parameters["total"] for cell in cells} == {70}
+
+
+@pytest.mark.parametrize(("name", "each"), [("threshold", "threshold"), ("cache", "ttl"), ("retries", "overload")])
+def test_what_differs_from_cell_to_cell_cannot_be_given(name: str, each: str) -> None:
+    """It would be without effect, or make the cells alike."""
+    with pytest.raises(UsageError, match=f"--set {each}: it differs from cell to cell in {name}"):
+        load_preset(name, given={each: 1})

@@ -103,6 +103,32 @@ def test_a_trend_is_said_as_it_is(values: tuple[float, ...], said: str) -> None:
     assert trend([(x, mean(value, value, value, 1)) for x, value in enumerate(values)]) == said
 
 
+def test_where_an_end_was_measured_once_no_interval_is_spoken_of() -> None:
+    """As in an experiment that is half done."""
+    assert trend([(0, mean(1, 0, 3)), (1, mean(2, 2, 2, n=1))]) == "rises"
+
+
+def test_a_single_measurement_has_no_interval() -> None:
+    """Neither the words nor the table of it have one."""
+    rows = [{"rate": rate, "latency_p99": 10.0 * rate} for rate in (1, 2)]
+    (found,) = measures(grid({"rate": [1, 2]}, rows))
+    assert found.how == "Each point was measured once."
+    assert found.table is not None
+    assert found.table.rows == [["1", "10", "", ""], ["2", "20", "", ""]]
+    assert found.table.note == "Measured once, so without intervals."
+
+
+def test_the_share_of_accepted_answers_is_among_what_is_shown() -> None:
+    """And where questions failed, it is told whose latencies are shown."""
+    rows = [
+        {"attempts": n, "questions": 10, "failed": 1, "accepted_share": n / 10, "latency_p99": 5.0 * n} for n in (1, 4)
+    ]
+    tail, accepted = measures(grid({"attempts": [1, 4]}, rows))
+    assert tail.how == "Each point was measured once. These latencies are of all questions, failed ones included."
+    assert accepted.says == "Accepted answers: 10 % at attempts 1, 40 % at 4; rises."
+    assert accepted.how == "Each point was measured once."
+
+
 def test_a_trend_within_the_intervals_is_none() -> None:
     assert trend([(0, mean(1, 0, 3)), (1, mean(2, 1, 4))]).startswith("does not change clearly")
 

@@ -312,3 +312,12 @@ def test_a_log_in_parquet_has_the_same_events(tmp_path: Path) -> None:
     with EventLog(tmp_path, {}, "parquet") as log:
         log.add(event)
     assert parquet.read_table(log.path).to_pylist() == [msgspec.structs.asdict(event)]
+
+
+def test_a_kill_loses_the_last_second_of_the_log_alone(tmp_path: Path) -> None:
+    """However slowly events end, those that ended more than a second before are on the disk."""
+    event = Logged(0, 0.0, 0.0, 0.0, 0.2, 200.0, "answered", 3, None, "Why?")
+    with EventLog(tmp_path, {}) as log:
+        for n in range(4):
+            log.add(msgspec.structs.replace(event, n=n, ended_s=0.6 * n + 0.2))
+        assert len(log.path.read_text().splitlines()) == 3

@@ -12,14 +12,14 @@ from tamiz.cli.shared import debug_option
 from tamiz.errors import Interrupted, UsageError
 from tamiz.lab.cells import Cell
 from tamiz.lab.experiment import Experiment
-from tamiz.lab.preset import PRESETS, Value, load_preset
+from tamiz.lab.preset import Value, load_preset
 from tamiz.units import plural
 
 __all__ = ["experiment"]
 
 
 @click.command(short_help="Measure a grid of settings, and report on it.")
-@click.argument("preset", metavar=f"{'|'.join(PRESETS)}|FILE.toml")
+@click.argument("preset", metavar="NAME|FILE.toml")
 @click.option("--out", required=True, metavar="DIR", help="The folder of its data and its report.")
 @click.option("--quick", is_flag=True, help="A small one, of two minutes at most.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A parameter over the file's; repeatable.")
@@ -41,9 +41,10 @@ def experiment(  # noqa: PLR0917 - click passes flags by name
 ) -> None:
     """Measure every cell of a grid several times, and report on it.
 
-    cache: policies, sizes, age limits, popularity. threshold: what it accepts, and costs. arrivals: queues and latency
-    under arrival processes. retries: faults and backoff. scale: calls at once; on a cluster partitions and workers.
-    latency: by source of the answer. A FILE.toml is one of your own; theirs are in the package, with comments.
+    NAME says what is measured. cache: policies, sizes, age limits, popularity. threshold: what it accepts, and costs.
+    arrivals: queues and latency under arrival processes. retries: faults and backoff. scale: calls at once; on a
+    cluster partitions and workers. latency: by source of the answer. A FILE.toml is one of your own; theirs are in the
+    package, with comments.
 
     A question file takes the place of made-up questions with --set dataset=FILE, a real model that of the simulated one
     with --set model=URL. What is measured is kept cell by cell in DIR: the same command goes on where it stopped.

@@ -50,10 +50,13 @@ def cells_of(preset: Preset) -> Iterator[Cell]:
     for grid in preset.grid:
         for values in product(*grid.axes.values()):
             at = dict(zip(grid.axes, values, strict=True))
-            parameters = {**preset.parameters, **grid.parameters, **at}
-            for axis, value in at.items():
-                parameters.update(preset.choices.get(axis, {}).get(str(value), {}))
-            points.append(({axis: parameters.get(axis) for axis in axes}, parameters))
+            # a value of a choice is a name for the parameters that take its place
+            named = {axis: value for axis, value in at.items() if axis in preset.choices}
+            parameters = {**preset.parameters, **grid.parameters}
+            parameters |= {axis: value for axis, value in at.items() if axis not in named}
+            for axis, value in named.items():
+                parameters |= preset.choices[axis][str(value)]
+            points.append(({axis: named.get(axis, parameters.get(axis)) for axis in axes}, parameters))
     for repetition in range(preset.repetitions):
         for number, (where, parameters) in enumerate(points):
             yield Cell(

@@ -82,7 +82,7 @@ def _measure(run: Run, questions: Sequence[Question], folder: Path, place: "_Pla
         Asked(arriving.due[place_in_run(submission)], asked_at - began, ended_at - began, *outcome)
         for submission, asked_at, ended_at, outcome in place.outcomes()
     ]
-    measured = measure(asked, summary.totals, summary.calls, None)
+    measured = measure(asked, summary.totals, summary.calls, None, run.plan.lasts)
     measured.series = series_of([], asked)
     return measured
 

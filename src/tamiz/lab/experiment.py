@@ -1,11 +1,12 @@
 """An experiment, run: cell after cell, each kept as soon as it is measured."""
 
+import hashlib
 import importlib
 import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,9 +20,9 @@ from tamiz.lab.cells import Cell, Measured, cells_of
 from tamiz.lab.collect import collect, write_measured
 from tamiz.lab.flow import run_flow
 from tamiz.lab.material import make_questions, read_questions
-from tamiz.lab.parameters import Run, read_parameters
+from tamiz.lab.parameters import SIMULATOR, Run, read_parameters
 from tamiz.lab.preset import Preset
-from tamiz.lab.simulator import makes_sense, run_simulator
+from tamiz.lab.simulator import check_simulator, makes_sense, run_simulator
 from tamiz.settings import Settings
 from tamiz.traffic.question import Question
 
@@ -51,10 +52,14 @@ class Experiment:
         self.preset = preset
         self.folder = folder
         self._runs = [(cell, read_parameters(cell, base)) for cell in cells_of(preset) if makes_sense(cell)]
+        for _, run in self._runs:
+            if run.measured_on == SIMULATOR:
+                check_simulator(run)
         self._base = base
         self._flink = flink
         self._files = folder / "cells"
         self._about = folder / _ABOUT
+        self._contents = _contents(run for _, run in self._runs)
 
     @property
     def cells(self) -> int:
@@ -69,42 +74,42 @@ class Experiment:
     def run(self, progress: Progress) -> Path | None:
         """Measure what is not measured yet, and gather all; give the report, where reports can be made.
 
-        Raises `UsageError` where the folder holds another experiment, `Interrupted` after Ctrl-C, and what cells raise;
-        what is done is kept, and gathered.
+        Raises `UsageError` where the folder holds another experiment or cannot be made, `Interrupted` after Ctrl-C, and
+        what cells raise; what is done is kept, and gathered.
         """
         began = time.time()
-        self._agree()
-        self._files.mkdir(parents=True, exist_ok=True)
+        try:
+            self._agree()
+            self._files.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {str(self.folder)!r} cannot be used: {error.strerror}; choose another") from error
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
+        left = self.cells - self.done
         try:
             for number, (cell, run) in enumerate(self._runs):
                 path = self._path(cell)
                 if not path.exists():
                     progress(cell, number, self.cells)
-                    measured = self._measure(cell, run, work)
+                    measured = self._measure(run, work)
                     if not self._about.exists():  # only now: a command that measures nothing claims no folder
                         self._save(started=began)
                     write_measured(path, measured)
-            self._save(ended=time.time())
+            self._save(**({"ended": time.time()} if left else {}))
         finally:
             shutil.rmtree(work, ignore_errors=True)
             self._collect()
         return _report(self.folder)
 
-    def _measure(self, cell: Cell, run: Run, work: Path) -> Measured:
-        match run.measured_on:
-            case "simulator":
-                return run_simulator(cell, run)
-            case "flow" if run.settings.bus is not None:
-                from tamiz.lab.cluster import run_cluster  # noqa: PLC0415 - only with the extras of a cluster
+    def _measure(self, run: Run, work: Path) -> Measured:
+        if run.measured_on == SIMULATOR:
+            return run_simulator(run)
+        if run.settings.bus is not None:
+            from tamiz.lab.cluster import run_cluster  # noqa: PLC0415 - only with the extras of a cluster
 
-                return run_cluster(run, self._questions(run), work, self._flink)
-            case "flow":
-                return run_flow(run, self._questions(run), work)
-            case other:
-                raise UsageError(f"measured_on = {other!r} is no place: choose flow or simulator")
+            return run_cluster(run, self._questions(run), work, self._flink)
+        return run_flow(run, self._questions(run), work)
 
     def _questions(self, run: Run) -> Sequence[Question]:
         return _questions(run.dataset, run.questions, self.preset.seed)
@@ -128,16 +133,18 @@ class Experiment:
                 f"{str(self._about)!r} is not one of an experiment ({error}); choose another --out"
             ) from error
         if before.get("identity") != self._identity:
+            there, here = (dict(_told(each or {})) for each in (before.get("identity"), self._identity))
+            name = next(name for name in (*here, *there) if there.get(name) != here.get(name))
             raise UsageError(
-                f"{str(self.folder)!r} holds another experiment ({before.get('name')}, or with other parameters): "
-                "choose another --out"
+                f"{str(self.folder)!r} holds another experiment: {name} is {there.get(name, 'none')} there, and "
+                f"{here.get(name, 'none')} here. Choose another --out, or measure what it was"
             )
 
     @property
     def _identity(self) -> dict[str, Any]:
         preset = msgspec.to_builtins(self.preset)
         del preset["text"]
-        return {**preset, "bus": self._base.bus}
+        return {**preset, "bus": self._base.bus, **({"contents": self._contents} if self._contents else {})}
 
     def _save(self, **times: float) -> None:
         path = self._about
@@ -148,6 +155,7 @@ class Experiment:
             "parameters": self.preset.parameters,
             "axes": self.preset.axes,
             "repetitions": self.preset.repetitions,
+            "runs": self.cells,
             "seed": self.preset.seed,
             "identity": self._identity,
             "machine": _machine(),
@@ -158,6 +166,31 @@ class Experiment:
         part = path.with_name(f"{path.name}.part")
         part.write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=2) + b"\n")
         part.replace(path)
+
+
+def _told(value: dict[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Give each value of an identity with its name, as text."""
+    for name, each in value.items():
+        if isinstance(each, dict):
+            yield from _told(each, f"{within}{name} ")
+        else:
+            yield f"{within}{name}", each if isinstance(each, str) else msgspec.json.encode(each).decode()
+
+
+def _contents(runs: Iterable[Run]) -> dict[str, str]:
+    """Give a digest of each file that cells read: with another content they would be other cells."""
+    named = {
+        name
+        for run in runs
+        for name in (run.dataset, run.settings.prompt, run.plan.arrivals.partition("trace:")[2])
+        if name
+    }
+    found = {}
+    for name in sorted(named):
+        if Path(name).is_file():  # one that is not there is told of by who reads it
+            with Path(name).open("rb") as file:
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 @lru_cache(maxsize=_KEPT)

@@ -56,7 +56,7 @@ def run_flow(run: Run, questions: Sequence[Question], folder: Path) -> Measured:
     finally:
         for left in folder.glob("cell.*"):
             left.unlink()
-    measured = measure(asked, summary.totals, summary.calls, time.process_time() - cpu)
+    measured = measure(asked, summary.totals, summary.calls, time.process_time() - cpu, run.plan.lasts)
     measured.metrics["hit_ratio_simulated"] = _simulated(run, arriving.ranks)
     measured.series = series_of([Sample(at - began, in_flight) for at, in_flight in samples], asked)
     return measured

@@ -48,17 +48,22 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     """Model calls."""
 
 
-def measure(asked: Sequence[Asked], totals: Totals, calls: int, cpu: float | None) -> Measured:
+def measure(
+    asked: Sequence[Asked], totals: Totals, calls: int, cpu: float | None, scheduled: float | None = None
+) -> Measured:
     """Give the metrics of a cell and its questions, one after another as they arrived; `cpu` is in seconds.
 
     Latency is from when a question was due to its outcome, in milliseconds: what waited to be taken up waited.
+    `scheduled` is how many seconds questions could arrive for, where that was set: a cell lasts so long at least, also
+    where the last of them came early.
     """
     count = len(asked)
     sources = Counter(each.source for each in asked if each.outcome == Outcome.ACCEPTED)
     outcomes = Counter(each.outcome for each in asked)
     latencies = sorted(1000 * (each.ended_s - each.due_s) for each in asked)
     late = sorted(1000 * (each.started_s - each.due_s) for each in asked if each.at_s is not None)
-    lasted = max((each.ended_s for each in asked), default=0.0) - min((each.due_s for each in asked), default=0.0)
+    first, last = min((each.due_s for each in asked), default=0.0), max((each.ended_s for each in asked), default=0.0)
+    lasted = last - first if scheduled is None else max(last, scheduled)
     scores = [each.score for each in asked if each.score is not None]
     metrics: dict[str, Value] = {
         "questions": count,

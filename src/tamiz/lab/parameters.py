@@ -1,5 +1,6 @@
 """Reads the parameters of a cell: which are settings of the flow, which are the traffic's, which the model's."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,10 @@ from tamiz.settings import Settings, load_settings
 from tamiz.traffic.plan import Plan
 from tamiz.units import seconds
 
-__all__ = ["Run", "read_parameters"]
+__all__ = ["SIMULATOR", "Run", "read_parameters"]
+
+_FLOW: Final = "flow"
+SIMULATOR: Final = "simulator"
 
 _SHORT: Final = {"policy": "cache_policy", "size": "cache_size", "ttl": "cache_ttl", "retry_limit": "retries"}
 """Names of settings that say more, or that no metric has."""
@@ -37,6 +41,7 @@ _OF_PLACES: Final = (
     "prices",
     "refusal",
 )
+_FLAG: Final = re.compile(r"--([a-z][a-z-]*)")
 _NOWHERE: Final = Path("/nonexistent")
 """No settings file changes what an experiment says."""
 
@@ -61,10 +66,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 def read_parameters(cell: Cell, base: Settings) -> Run:
     """Sort the parameters, with the seed of the repetition for all that is drawn.
 
-    Of `base` only count where a cluster and the servers of models are, and what they need to be reached. An axis may
-    have a name of its own, where its values stand for others. Raises `UsageError` where a parameter is unknown or its
-    value is not what it takes.
+    Of `base` only count where a cluster and the servers of models are, and what they need to be reached. Raises
+    `UsageError` where a parameter is unknown or its value is not what it takes.
     """
+    try:
+        return _read(cell, base)
+    except UsageError as error:  # a file has no flags
+        raise UsageError(_FLAG.sub(lambda flag: flag[1].replace("-", "_"), str(error))) from error
+
+
+def _read(cell: Cell, base: Settings) -> Run:
     settings: dict[str, Any] = {}
     plan: dict[str, Any] = {}
     profile: dict[str, Any] = {}
@@ -79,7 +90,7 @@ def read_parameters(cell: Cell, base: Settings) -> Run:
             profile[name] = value
         elif setting in _SETTINGS:
             settings[setting] = value
-        elif name not in cell.axes:
+        else:
             known = sorted(_OWN | _PLAN | _PROFILE | _SETTINGS | set(_SHORT))
             raise UsageError(f"an experiment has no parameter {name!r}; it takes {', '.join(known)}")
     model = own.get("model")
@@ -88,10 +99,14 @@ def read_parameters(cell: Cell, base: Settings) -> Run:
         model = f"simulated:?{urlencode({**profile, 'seed': cell.seed})}"
     elif profile:
         raise UsageError(f"{', '.join(profile)} are of the simulated model, and model is {model!r}: leave one out")
-    policy = settings.pop("cache_policy", None)  # the simulator has more of them, and each place checks its own
+    place = _text(own, "measured_on", _FLOW)
+    if place not in {_FLOW, SIMULATOR}:
+        raise UsageError(f"measured_on = {place!r} is no place: choose {_FLOW} or {SIMULATOR}")
+    # the simulator has more of them, and checks its own
+    policy = settings.pop("cache_policy", None) if place == SIMULATOR else None
     checked = load_settings({**settings, "model": (model,), "seed": cell.seed}, {}, _NOWHERE)
     return Run(
-        measured_on=_text(own, "measured_on", "flow") or "flow",
+        measured_on=place,
         plan=_plan(plan, cell.seed),
         settings=msgspec.structs.replace(
             checked,

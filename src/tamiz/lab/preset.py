@@ -70,13 +70,12 @@ def load_preset(
         over = found.pop(table, {})
         if wanted:
             found = _merged(found, over)
-    parameters = {**found.get("parameters", {}), **(given or {})}
     try:
-        preset = msgspec.convert({**found, "parameters": parameters, "text": text}, Preset)
+        preset = msgspec.convert({**found, "text": text}, Preset)
     except msgspec.ValidationError as error:
         raise UsageError(f"{name} is not an experiment: {error}") from error
     _check(preset, name)
-    return _without_none(preset)
+    return _without_none(_with(preset, given or {}, name))
 
 
 def _text(name: str) -> str:
@@ -108,9 +107,28 @@ def _check(preset: Preset, name: str) -> None:
         for axis, values in grid.axes.items():
             if not values:
                 raise UsageError(f"{name}: the axis {axis} has no values")
+            for n, value in enumerate(values):
+                if value in values[:n]:
+                    raise UsageError(f"{name}: the axis {axis} has {value!r} twice; to repeat it give repetitions = N")
             for value in values if axis in preset.choices else ():
                 if str(value) not in preset.choices[axis]:
                     raise UsageError(f"{name}: {axis} = {value!r} has no table [choices.{axis}.{value}]")
+
+
+def _with(preset: Preset, given: Mapping[str, Value], name: str) -> Preset:
+    """Put parameters over those of the file, those of single grids included."""
+    varied = {axis for grid in preset.grid for axis in grid.axes}
+    varied |= {each for values in preset.choices.values() for parameters in values.values() for each in parameters}
+    for each in given:
+        if each in varied:
+            raise UsageError(f"--set {each}: it differs from cell to cell in {name}; change it in a copy of the file")
+    grids = [
+        msgspec.structs.replace(
+            grid, parameters={each: given.get(each, value) for each, value in grid.parameters.items()}
+        )
+        for grid in preset.grid
+    ]
+    return msgspec.structs.replace(preset, parameters={**preset.parameters, **given}, grid=grids)
 
 
 def _without_none(preset: Preset) -> Preset:

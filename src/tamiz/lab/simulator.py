@@ -12,7 +12,7 @@ from tamiz.lab.cells import Cell, Measured
 from tamiz.lab.parameters import Run
 from tamiz.traffic.plan import Plan
 
-__all__ = ["makes_sense", "run_simulator"]
+__all__ = ["check_simulator", "makes_sense", "run_simulator"]
 
 _KEPT: Final = 8
 """Sequences of requests that are kept: cells that differ by the cache alone share them. 16 bytes a request."""
@@ -23,22 +23,29 @@ def makes_sense(cell: Cell) -> bool:
     return cell.parameters.get("policy") != BELADY or cell.parameters.get("ttl") is None
 
 
-def run_simulator(cell: Cell, run: Run) -> Measured:
-    """Ask a cache for what the traffic asks; nothing else of the flow takes part, and time is the traffic's.
-
-    Raises `UsageError` for a policy, a size or traffic that is none.
-    """
-    policy = str(cell.parameters.get("policy", run.settings.cache_policy))
+def check_simulator(run: Run) -> None:
+    """Raise `UsageError` for a policy or traffic that is none of the simulator's."""
+    policy = run.settings.cache_policy
     if policy not in POLICIES:
         raise UsageError(f"no cache policy {policy!r}: choose one of {', '.join(POLICIES)}")
     if run.plan.total is None:
         raise UsageError("the cache simulator needs total, the number of requests")
-    ttl = run.settings.cache_ttl
-    if ttl is not None and not run.plan.paced:
+    if run.settings.cache_ttl is not None and not run.plan.paced:
         raise UsageError("a TTL needs arrivals with times: poisson, for example, not max")
+
+
+def run_simulator(run: Run) -> Measured:
+    """Ask a cache for what the traffic asks; nothing else of the flow takes part, and time is the traffic's.
+
+    Raises `UsageError` as `check_simulator` does, and for a size that is none.
+    """
+    check_simulator(run)
+    ttl = run.settings.cache_ttl
     requests, times = _requests(run.plan, run.questions)
     began = process_time()
-    found = simulate(policy, run.settings.cache_size, requests, ttl=ttl, times=times if ttl is not None else None)
+    found = simulate(
+        run.settings.cache_policy, run.settings.cache_size, requests, ttl=ttl, times=times if ttl is not None else None
+    )
     took = process_time() - began
     return Measured(
         metrics={

@@ -14,7 +14,7 @@ from tamiz.errors import UsageError
 from tamiz.reports.interval import Mean, mean_of
 from tamiz.reports.numbers import number
 
-__all__ = ["Grid", "named", "shown"]
+__all__ = ["Grid", "means_of", "named", "of_all", "shown"]
 
 _OTHER: Final = frozenset({"cell", "repetition", "seed"})
 
@@ -92,6 +92,20 @@ class Grid:
         return max(counts.values())
 
 
+def means_of(grid: Grid) -> str:
+    """Say what the values of a table are."""
+    if grid.repetitions() == 1:
+        return "Measured once, so without intervals."
+    return f"Means over up to {grid.repetitions()} repetitions, with 95 % bootstrap intervals where there are several."
+
+
+def of_all(grid: Grid, metrics: Iterable[str]) -> str:
+    """Say that measured latencies are those of failed questions, too, where there are some; else nothing."""
+    failed = any(row.get("failed") for row in grid.rows)
+    some = failed and any(name.startswith("latency") for name in metrics)
+    return " These latencies are of all questions, failed ones included." if some else ""
+
+
 def named(axis: str, value: Any) -> str:  # noqa: ANN401
     """Give a value of an axis so that it can stand alone: `lru`, but `size 100`."""
     text = shown(value)
@@ -110,6 +124,11 @@ def shown(value: Any) -> str:  # noqa: ANN401 - an axis has values of any kind
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{str(path.parent)!r} has no {path.name} yet: a `tamiz experiment` that was killed gathers its cells when "
+            "the same command is given again"
+        ) from error
     except (OSError, pa.ArrowInvalid) as error:
         raise UsageError(f"{str(path)!r} cannot be read as Parquet: {error}") from error
     return found

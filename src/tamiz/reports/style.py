@@ -2,18 +2,21 @@
 
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from tamiz.reports.document import Figure
 
-__all__ = ["COLOURS", "INK", "MUTED", "Drawn", "draw", "lines", "soften"]
+__all__ = ["COLOURS", "INK", "MUTED", "Drawn", "draw", "legend", "lines", "soften"]
 
 INK: Final = "#1b1f24"
 MUTED: Final = "#57606a"
@@ -34,11 +37,16 @@ _VARIABLES: Final = {
 _WIDE: Final = 7.6
 _NARROW: Final = 3.7
 
+_TEXT: Final = 9
+"""Size of all text, in points."""
+_BESIDE: Final = 6.5 * _TEXT
+"""What an entry of a legend takes beside its label, in points: the line, and the blanks around it."""
+
 _RC: Final[dict[str, Any]] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "font.size": _TEXT,
+    "axes.titlesize": _TEXT,
     "axes.titlelocation": "left",
     "axes.labelcolor": MUTED,
     "axes.edgecolor": MUTED,
@@ -86,6 +94,25 @@ def soften(axes: Axes, *, grid: str = "y") -> None:
     axes.grid(visible=False)
     axes.grid(visible=True, axis=grid)  # type: ignore[arg-type]  # "x", "y" or "both"
     axes.tick_params(length=3)
+
+
+def legend(canvas: Canvas) -> None:
+    """Put a legend above the plots, in as many columns as there is room for, so that no label is cut off."""
+    named = {
+        label: handle for axes in canvas.axes for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    room = 72 * canvas.get_figwidth()
+    columns = next((n for n in range(len(named), 1, -1) if _wide([*named], n) <= room), 1)
+    canvas.legend(named.values(), named, loc="outside upper left", ncols=columns)
+
+
+def _wide(labels: Sequence[str], columns: int) -> float:
+    """Give how wide a legend of so many columns is, in points."""
+    font = FontProperties(family="DejaVu Sans", size=_TEXT)
+    widths = [text_to_path.get_text_width_height_descent(label, font, ismath=False)[0] + _BESIDE for label in labels]
+    rows, longer = divmod(len(labels), columns)
+    starts = [column * rows + min(column, longer) for column in range(columns + 1)]
+    return sum(max(widths[start:stop]) for start, stop in pairwise(starts))
 
 
 def draw(figure: Figure, folder: Path) -> Drawn:

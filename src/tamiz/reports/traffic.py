@@ -95,11 +95,19 @@ class _Read:
 
 def _figures(read: _Read) -> Iterator[Figure | None]:
     yield flow(read.timeline, "Arrivals, ends and open questions", "Arrived is when a question was to be sent.")
+    scheduled = len(read.late) > 0
+    how = (
+        "From when a question was to be sent: a sender that was late does not make answers look faster."
+        if scheduled
+        else "There was no schedule: from when a question was sent."
+    )
+    if "submitted" in read.latency:
+        how += " The end of what was submitted is that the service had taken it, not its answer."
     yield latency(
         "latency",
-        "From the scheduled time to the end, by outcome",
+        f"From {'the scheduled time' if scheduled else 'sending'} to the end, by outcome",
         "questions",
-        "From when a question was to be sent: a sender that was late does not make answers look faster.",
+        how,
         dict(sorted(read.latency.items())),
     )
     yield latency(
@@ -162,6 +170,6 @@ def _parquet(path: Path) -> Iterator[list[_Event]]:
 
 def _flat(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
-        (name, msgspec.json.encode(value).decode() if isinstance(value, dict | list) else str(value))
+        (name, value if isinstance(value, str) else "none" if value is None else msgspec.json.encode(value).decode())
         for name, value in parameters.items()
     ]

@@ -1,6 +1,7 @@
 """The events of a traffic run on disk: `events.jsonl` (or `events.parquet`) and `run.json` in a folder of their own."""
 
 import importlib
+import math
 import platform
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ COLLECTED: Final = "data_collected"
 
 _CHUNK: Final = 512
 _GROUP: Final = 50_000
+_LONGEST: Final = 1.0
+"""Seconds that an ended event is held for, as far as others follow it."""
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +78,7 @@ def new_run(name: str | None = None, parent: str | Path = COLLECTED) -> Path:
 class EventLog:
     """Takes each event once it has ended, a few hundred to a write; `close` leaves all of them on the disk.
 
+    What a kill can lose is what ended within the last second or so; of Parquet, which is no file without its end, all.
     `run.json` is there from the start, with the parameters, and has the result once the run is over. Raises
     `TamizError` where the disk is full.
     """
@@ -88,14 +92,16 @@ class EventLog:
         self._parameters = dict(parameters)
         self._held: list[Logged] = []
         self._closed = False
-        self._chunk = _GROUP if kind == "parquet" else _CHUNK
+        self._chunk, self._longest = (_GROUP, math.inf) if kind == "parquet" else (_CHUNK, _LONGEST)
+        self._written = 0.0
         self._format: _Format = _Parquet(self.path) if kind == "parquet" else _JsonLines(self.path)
         self._save({})
 
     def add(self, event: Logged) -> None:
         """Take an event."""
         self._held.append(event)
-        if len(self._held) >= self._chunk:
+        if len(self._held) >= self._chunk or event.ended_s - self._written >= self._longest:
+            self._written = event.ended_s
             self.flush()
 
     def flush(self) -> None:

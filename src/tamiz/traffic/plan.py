@@ -44,6 +44,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Whether there is a schedule."""
         return self.arrivals != UNPACED
 
+    @property
+    def lasts(self) -> float | None:
+        """How many seconds events are emitted for; `None` where that is told by their number or a trace."""
+        return self.duration if self.paced and self.total is None and not self.arrivals.startswith("trace:") else None
+
     def check(self) -> None:
         """Raise `UsageError` where a parameter is wrong, or the run would have no end."""
         self._check_end()

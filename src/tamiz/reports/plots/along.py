@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, named, shown
+from tamiz.reports.grid import Grid, means_of, named, shown
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import number, percent, times
-from tamiz.reports.plots.curves import BANDS, Curve, Panel, draw_panels, height, trend
+from tamiz.reports.plots.curves import Curve, Panel, bands, draw_panels, height, trend
 from tamiz.reports.plots.ranking import ahead
 
 __all__ = ["Along", "along", "hits", "scale", "thresholds"]
@@ -95,7 +95,7 @@ def thresholds(grid: Grid) -> Figure | None:
         title="Accepted answers, regenerations and calls by threshold",
         draw=draw_panels(panels, "threshold"),
         says=" ".join(said),
-        how=BANDS + _left_out(len(grid.points(others)), len(points)),
+        how=bands(grid.repetitions()) + _left_out(len(grid.points(others)), len(points)),
         table=_table(grid, [*others, "threshold"], metrics, "By threshold"),
         height=height(len(panels), narrow=False),
         narrow_height=height(len(panels), narrow=True),
@@ -116,6 +116,7 @@ class Along:
     ylabel: str
     says: Callable[[Sequence[Curve], str], str]
     shares: bool = False
+    how: str = ""
 
 
 def along(grid: Grid, plot: Along) -> Figure:
@@ -142,7 +143,7 @@ def along(grid: Grid, plot: Along) -> Figure:
         title=plot.title,
         draw=draw_panels(panels, plot.xlabel),
         says="\n".join(said),
-        how=BANDS + _left_out(len(points), len(panels)),
+        how=bands(grid.repetitions()) + plot.how + _left_out(len(points), len(panels)),
         table=_table(grid, [*frames, *([series] if series else []), plot.axis], [plot.metric], plot.title),
         height=height(len(panels), narrow=False),
         narrow_height=height(len(panels), narrow=True),
@@ -198,7 +199,7 @@ def _of_scale(curves: Sequence[Curve], axis: str) -> str:
 
 
 def _clear(first: Mean, last: Mean) -> bool:
-    return first.n == 1 or first.apart(last)
+    return min(first.n, last.n) == 1 or first.apart(last)
 
 
 def _table(grid: Grid, axes: Sequence[str], metrics: Sequence[str], title: str) -> Table:
@@ -207,10 +208,16 @@ def _table(grid: Grid, axes: Sequence[str], metrics: Sequence[str], title: str) 
         cells = [shown(value) for value in point.values()]
         for metric in metrics:
             mean = grid.mean(metric, point)
-            cells += ["", "", ""] if mean is None else [number(mean.value), number(mean.low), number(mean.high)]
+            cells += _cells(mean)
         rows.append(cells)
     head = [*axes, *(text for metric in metrics for text in (metric, "from", "to"))]
-    return Table(title, head, rows, f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.")
+    return Table(title, head, rows, means_of(grid))
+
+
+def _cells(mean: Mean | None) -> Sequence[str]:
+    if mean is None:
+        return ("", "", "")
+    return (number(mean.value), *((number(mean.low), number(mean.high)) if mean.n > 1 else ("", "")))
 
 
 def _label(point: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from matplotlib.figure import Figure as Canvas
 
 from tamiz.reports.document import Figure, Table
-from tamiz.reports.grid import Grid, named
+from tamiz.reports.grid import Grid, means_of, named, of_all
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import joined, milliseconds, number, percent
 from tamiz.reports.plots.ranking import ahead
@@ -67,7 +67,12 @@ def choices(grid: Grid) -> Figure | None:
         title="The choices compared",
         draw=lambda canvas, narrow: _draw(canvas, labels, means, narrow=narrow),
         says=" ".join(text[:1].upper() + text[1:] + "." for text in said if text),
-        how="Points are means over the repetitions, bars their 95 % bootstrap intervals.",
+        how=(
+            "Each point was measured once."
+            if grid.repetitions() == 1
+            else "Points are means over the repetitions, bars their 95 % bootstrap intervals."
+        )
+        + of_all(grid, metrics),
         table=Table(
             "The choices compared",
             ("", *(text for metric in metrics for text in (metric, "from", "to"))),
@@ -75,7 +80,7 @@ def choices(grid: Grid) -> Figure | None:
                 (label, *(text for metric in metrics for text in _cells(metric, means[metric].get(label))))
                 for label in labels
             ],
-            f"Means over up to {grid.repetitions()} repetitions, with 95 % intervals.",
+            means_of(grid),
         ),
         height=tall * (-(-len(metrics) // 2)),
         narrow_height=tall * len(metrics),
@@ -116,7 +121,7 @@ def _draw(canvas: Canvas, labels: Sequence[str], means: Mapping[str, Mapping[str
         axes.set_ylim(-len(rows) + 0.5, 0.5)
         axes.margins(x=0.12)
         axes.set_xlim(left=0)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=3 if narrow else 5)  # beside long labels there is little room
         axes.xaxis.set_major_formatter(partial(_tick, metric))
         soften(axes, grid="both")
     for axes in canvas.axes[len(means) :]:
@@ -138,4 +143,5 @@ def _tick(metric: str, value: float, _: int) -> str:
 def _cells(metric: str, mean: Mean | None) -> tuple[str, str, str]:
     if mean is None:
         return ("", "", "")
-    return (_show(metric, mean.value), _show(metric, mean.low), _show(metric, mean.high))
+    sure = (_show(metric, mean.low), _show(metric, mean.high)) if mean.n > 1 else ("", "")
+    return (_show(metric, mean.value), *sure)

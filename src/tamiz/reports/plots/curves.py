@@ -12,11 +12,10 @@ from tamiz.reports.document import Draw
 from tamiz.reports.grid import shown
 from tamiz.reports.interval import Mean
 from tamiz.reports.numbers import count, number
-from tamiz.reports.style import lines, soften
+from tamiz.reports.style import legend, lines, soften
 
-__all__ = ["BANDS", "Curve", "Panel", "draw_panels", "height", "trend"]
+__all__ = ["Curve", "Panel", "bands", "draw_panels", "height", "trend"]
 
-BANDS: Final = "Lines are means over the repetitions, bands their 95 % bootstrap intervals."
 _WIDE_LOG: Final = 20
 """Axes whose largest value is so many times the smallest are logarithmic."""
 
@@ -38,6 +37,13 @@ class Panel:
     ylabel: str
     shares: bool = False
     """Whether the values are shares of 1."""
+
+
+def bands(repetitions: int) -> str:
+    """Say what lines and bands are."""
+    if repetitions == 1:
+        return "Each point was measured once."
+    return "Lines are means over the repetitions, bands their 95 % bootstrap intervals."
 
 
 def height(panels: int, *, narrow: bool) -> float:
@@ -71,9 +77,7 @@ def draw_panels(panels: Sequence[Panel], xlabel: str) -> Draw:
                 axes.set_xlabel(xlabel)
                 axes.tick_params(labelbottom=True)
         if len(labels) > 1:
-            handles = {line.get_label(): line for axes in grid for line in axes.get_lines()}
-            beside = 2 if narrow else len(labels) if len(labels) <= 4 else -(-len(labels) // 2)  # noqa: PLR2004
-            canvas.legend([handles[label] for label in labels], labels, loc="outside upper left", ncols=beside)
+            legend(canvas)
 
     return draw
 
@@ -83,7 +87,7 @@ def trend(points: Sequence[tuple[float, Mean]]) -> str:
     first, last = points[0][1], points[-1][1]
     if all(mean.value == first.value for _, mean in points):
         return "stays the same"
-    if first.n > 1 and not first.apart(last):
+    if min(first.n, last.n) > 1 and not first.apart(last):
         return "does not change clearly (the intervals at both ends overlap)"
     steps = [after.value - before.value for (_, before), (_, after) in pairwise(points)]
     if first.value == last.value:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
 from tamiz.reports.numbers import count, duration, joined, number
-from tamiz.reports.style import lines, soften
+from tamiz.reports.style import legend, lines, soften
 
 __all__ = ["Depth", "depth"]
 
@@ -64,7 +64,7 @@ def depth(found: Mapping[str, Depth]) -> Figure | None:
         return None
     means = {label: each.mean for label, each in found.items()}
 
-    def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: FBT001 - a Draw
+    def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: ARG001, FBT001 - a Draw
         axes = canvas.subplots()
         for (label, each), style in zip(found.items(), lines(len(found)), strict=True):
             times, depths = each.binned(end)
@@ -73,7 +73,7 @@ def depth(found: Mapping[str, Depth]) -> Figure | None:
         axes.yaxis.set_major_formatter(lambda value, _: count(value) if value >= 10 else number(value))  # noqa: PLR2004
         soften(axes)
         if len(found) > 1:
-            canvas.legend(loc="outside upper left", ncols=2 if narrow else 5)
+            legend(canvas)
 
     order = sorted(means, key=lambda label: (-means[label], label))
     if len(found) == 1:
@@ -94,8 +94,8 @@ def depth(found: Mapping[str, Depth]) -> Figure | None:
         title="Questions waiting, over time",
         draw=draw,
         says=said,
-        how=f"Means of {duration(end / _BINS)}, over all repetitions and cells of a label; the sentence "
-        "is of the samples themselves.",
+        how=f"Means of {duration(end / _BINS)}, over all repetitions and cells of a label that had not ended by then; "
+        "the sentence is of the samples themselves.",
         table=Table(
             "Questions waiting",
             ("", "mean", "most"),

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
 from tamiz.reports.numbers import count, duration, joined, number
-from tamiz.reports.style import COLOURS, lines, soften
+from tamiz.reports.style import COLOURS, legend, lines, soften
 from tamiz.reports.timeline import Timeline
 from tamiz.units import plural
 
@@ -28,7 +28,7 @@ def flow(timeline: Timeline, title: str = "Arrivals, outcomes and open questions
     starts, width = timeline.starts(), timeline.width
     scale, unit = _unit(timeline.last)
 
-    def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: FBT001 - a Draw
+    def draw(canvas: Canvas, narrow: bool) -> None:  # noqa: ARG001, FBT001 - a Draw
         rates, queue = canvas.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         edges = np.append(starts, starts[-1] + width) / scale
         series = {ARRIVED: arrived, **outcomes}
@@ -40,11 +40,11 @@ def flow(timeline: Timeline, title: str = "Arrivals, outcomes and open questions
         queue.fill_between(edges, [*depth, depth[-1]], step="post", color=COLOURS[6], alpha=0.25, linewidth=0)
         queue.stairs(depth, edges, baseline=None, color=COLOURS[6])
         rates.set(ylabel="questions a second", ylim=(0, None))
-        queue.set(ylabel="open", xlabel=f"{unit} since the first question", ylim=(min(0, int(depth.min())), None))
+        queue.set(ylabel="open", xlabel=f"{unit} since the start", ylim=(min(0, int(depth.min())), None))
         for axes in (rates, queue):
             soften(axes)
             axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}")  # noqa: PLR2004
-        canvas.legend(loc="outside upper left", ncols=2 if narrow else 4)
+        legend(canvas)
 
     return Figure(
         name="flow",

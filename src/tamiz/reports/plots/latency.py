@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from tamiz.reports.document import Draw, Figure, Table
 from tamiz.reports.numbers import count, joined, milliseconds, times
 from tamiz.reports.spread import RESOLUTION, Spread
-from tamiz.reports.style import lines, soften
+from tamiz.reports.style import legend, lines, soften
 from tamiz.units import plural
 
 __all__ = ["latency"]
@@ -76,25 +76,28 @@ def _draw(spreads: Mapping[str, Spread], took: str) -> Draw:
             )
         if max(spread.largest for spread in spreads.values()) > 0:
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=_marks(spreads.values()), numticks=12))
+            axes.xaxis.set_major_locator(LogLocator(subs=_marks(spreads.values(), narrow=narrow), numticks=12))
             axes.xaxis.set_major_formatter(lambda value, _: milliseconds(value))
             axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set(xlabel="time, on a logarithmic scale", ylabel=f"share that {took} at most this", ylim=(0, 1.02))
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         soften(axes, grid="both")
         if len(spreads) > 1:
-            above = narrow or max(map(len, spreads)) > _LONG
-            where = {"loc": "outside upper left", "ncols": 2} if above else {"loc": "outside right upper"}
-            canvas.legend(**where)
+            if narrow or max(map(len, spreads)) > _LONG:
+                legend(canvas)
+            else:
+                canvas.legend(loc="outside right upper")
 
     return draw
 
 
-def _marks(spreads: Iterable[Spread]) -> tuple[float, ...]:
+def _marks(spreads: Iterable[Spread], *, narrow: bool) -> tuple[float, ...]:
     """Choose the ticks within a power of ten, so that there are neither too many nor too few."""
     found = [spread for spread in spreads if spread.largest > 0]
     decades = math.log10(max(s.largest for s in found) / max(min(s.least for s in found), 1e-4) + 1)
-    return (1.0,) if decades > 3 else (1.0, 3.0) if decades > 1.5 else (1.0, 2.0, 3.0, 5.0, 7.0)  # noqa: PLR2004
+    if decades > 1.5:  # noqa: PLR2004
+        return (1.0,) if decades > 3 else (1.0, 3.0)  # noqa: PLR2004
+    return (1.0, 2.0, 5.0) if narrow else (1.0, 2.0, 3.0, 5.0, 7.0)
 
 
 def _says(what: str, spreads: Mapping[str, Spread], took: str) -> str:

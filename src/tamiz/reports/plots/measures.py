@@ -5,14 +5,14 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from tamiz.reports.document import Figure
-from tamiz.reports.grid import Grid, shown
+from tamiz.reports.grid import Grid, of_all, shown
 from tamiz.reports.numbers import milliseconds, number, percent
 from tamiz.reports.plots.along import Along, along
 from tamiz.reports.plots.curves import Curve, trend
 
 __all__ = ["measures"]
 
-_FIGURES: Final = 3
+_FIGURES: Final = 4
 _LISTED: Final = 2
 """Lines of a panel that are told one by one."""
 
@@ -29,13 +29,14 @@ _METRICS: Final[Mapping[str, _Metric]] = {
     "calls_per_question": _Metric("Model calls a question", "model calls a question", number),
     "calls": _Metric("Model calls", "model calls", number),
     "latency_p99": _Metric("99th percentile of latency", "milliseconds", milliseconds),
+    "accepted_share": _Metric("Accepted answers", "share of the questions", percent),
     "latency_p50": _Metric("Median latency", "milliseconds", milliseconds),
     "throughput": _Metric("Throughput", "questions a second", number),
 }
 
 
 def measures(grid: Grid) -> Iterator[Figure]:
-    """Show the first three metrics that vary, along the axis of numbers that has the most values."""
+    """Show the first four metrics that vary, along the axis of numbers that has the most values."""
     axes = [axis for axis in grid.axes if grid.numeric(axis)]
     if not axes:
         return
@@ -55,6 +56,7 @@ def measures(grid: Grid) -> Iterator[Figure]:
                 ylabel=metric.label,
                 says=partial(_says, metric),
                 shares=metric.show is percent,
+                how=of_all(grid, [name]),
             ),
         )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tamiz.reports.document import Figure, Table
 from tamiz.reports.numbers import count, number, percent
-from tamiz.reports.style import COLOURS, INK, soften
+from tamiz.reports.style import COLOURS, INK, legend, soften
 from tamiz.units import plural
 
 __all__ = ["Scores", "scores"]
@@ -66,7 +66,7 @@ def scores(found: Scores, threshold: float | None, how: str = _EVERY_ANSWER) -> 
     return Figure(
         name="scores",
         title="Scores of the answers",
-        draw=lambda canvas, narrow: _draw(canvas, found, threshold, narrow=narrow),
+        draw=lambda canvas, _: _draw(canvas, found, threshold),
         says=_says(found, accepted, refused, threshold),
         how=how,
         table=_table(found),
@@ -74,7 +74,7 @@ def scores(found: Scores, threshold: float | None, how: str = _EVERY_ANSWER) -> 
     )
 
 
-def _draw(canvas: Canvas, found: Scores, threshold: float | None, *, narrow: bool) -> None:
+def _draw(canvas: Canvas, found: Scores, threshold: float | None) -> None:
     axes = canvas.subplots()
     edges = np.linspace(0, 1, _SHOWN + 1)
     refused, accepted = _bars(found.refused), _bars(found.accepted)
@@ -93,7 +93,7 @@ def _draw(canvas: Canvas, found: Scores, threshold: float | None, *, narrow: boo
     axes.yaxis.set_major_formatter(lambda value, _: count(value))
     axes.margins(y=0.06)
     soften(axes)
-    canvas.legend(loc="outside upper left", ncols=1 if narrow else 3)
+    legend(canvas)
 
 
 def _bars(fine: NDArray[np.int64]) -> NDArray[np.int64]:
