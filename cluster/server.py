@@ -54,7 +54,7 @@ class Server:
         """Whether the process is there, even if it is paused."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, *, within: float = 60.0) -> None:
+    def start(self, *, within: float = 180.0) -> None:
         """Start it, unless it is running, and return as soon as it answers.
 
         Raises `ServerFailed` with the end of its log where it ends before, or does not answer `within` so many seconds.

@@ -6,16 +6,19 @@ import gzip
 import json
 import socket
 import struct
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Do", "FakeLLM", "Request", "answer", "completion", "status"]
+__all__ = ["HANG", "Do", "FakeLLM", "Request", "answer", "completion", "status"]
 
 HANG = 3600.0
 """Seconds that stand for ever; a hanging server ends with its context."""
+
+_POLL = 0.005
 
 _TLS = b"\x16"
 """How a TLS connection begins."""
@@ -43,6 +46,8 @@ class Do:
     raw: bytes | None = None
     """Sent instead of a response, followed by the end of the connection."""
     delay: float = 0.0
+    after: threading.Event | None = None
+    """Set by the test, from any thread, once this request may go on; before that nothing happens to it."""
     drip: float = 0.0
     """Seconds between single bytes of the body."""
     stop_after: int | None = None
@@ -189,6 +194,8 @@ class FakeLLM:
     async def _respond(self, request: Request, writer: asyncio.StreamWriter) -> bool:
         """Give whether the connection is still good for another request."""
         do = self._told(request)
+        while do.after is not None and not do.after.is_set():  # noqa: ASYNC110 - of threads
+            await asyncio.sleep(_POLL)
         if self._capacity is None:
             await asyncio.sleep(do.delay)
         elif self._held >= self._capacity + self._queue:

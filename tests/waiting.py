@@ -5,14 +5,17 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-__all__ = ["until", "until_seen", "wait_until"]
+__all__ = ["PATIENCE", "until", "until_seen", "wait_until"]
 
 T = TypeVar("T")
+
+PATIENCE: Final = 120.0
+"""Seconds that a test waits for what has to come: many times as long as that takes, for machines that are loaded."""
 
 _POLL: Final = 0.002
 
 
-def wait_until(condition: Callable[[], T], what: str, *, within: float = 30.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) -> T:
     """Give the first true result of `condition`, asked every few milliseconds.
 
     Raises `TimeoutError`, which names `what` was waited for, where there is none `within` so many seconds.
@@ -25,7 +28,7 @@ def wait_until(condition: Callable[[], T], what: str, *, within: float = 30.0) -
     return result
 
 
-async def until(condition: Callable[[], T], what: str, *, within: float = 30.0) -> T:
+async def until(condition: Callable[[], T], what: str, *, within: float = PATIENCE) -> T:
     """Do the same as `wait_until` on an event loop, for conditions that cost next to nothing."""
     try:
         async with asyncio.timeout(within):
@@ -36,7 +39,7 @@ async def until(condition: Callable[[], T], what: str, *, within: float = 30.0) 
     return result
 
 
-async def until_seen(look: Callable[[], T], seen: Callable[[T], object], what: str, *, within: float = 30.0) -> T:
+async def until_seen(look: Callable[[], T], seen: Callable[[T], object], what: str, *, within: float = PATIENCE) -> T:
     """Give the first result of `look` that is as wanted; it may block, and is asked in a thread.
 
     Raises `TimeoutError`, which says what was seen last.
