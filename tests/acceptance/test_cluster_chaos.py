@@ -194,7 +194,7 @@ def test_a_worker_that_hangs_for_longer_than_its_session(on: OnCluster) -> None:
 
 def test_a_rebalance_every_few_seconds(on: OnCluster) -> None:
     """Workers come and go all the time: killed, or asked to stop, so that partitions never stay where they are."""
-    count, changes = 2400, 11
+    count, changes = 1600, 7
     calls = _embedded(on, count)
     rows = [json.dumps(question) + "\n" for question in _questions(count)]
     part = count // (changes + 1)
