@@ -67,8 +67,9 @@ class OnCluster:
 
     def submit(self, flink: Flink) -> None:
         """Have the judge's Flink job run, as a user does."""
+        flags = ("--rest", flink.rest, "--checkpoints", "checkpoints", "--wait", "240s")
         done = subprocess.run(
-            [sys.executable, "-m", "tamiz.flink.submit", "--rest", flink.rest, "--checkpoints", "checkpoints"],
+            [sys.executable, "-m", "tamiz.flink.submit", *flags],
             cwd=self.folder,
             env={**flink.environment, **self.environment},
             capture_output=True,
