@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cluster.install import Unavailable
 from cluster.install import browser as chromium
+from waiting import PATIENCE
 
 __all__ = ["browser", "page"]
 
@@ -20,6 +21,9 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @pytest.fixture(scope="module")  # its event loop runs all the while, and tests elsewhere have loops of their own
@@ -42,7 +46,7 @@ def page(browser: Browser) -> Iterator[Page]:
     """Give a window that nothing is known of. A test fails where a script in it did, or where it left this machine."""
     wrong: list[str] = []
     with browser.new_context(viewport={"width": 1200, "height": 1000}) as context:
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(PATIENCE * 1000)
         made = context.new_page()
         made.on("pageerror", lambda error: wrong.append(str(error)))
         made.on(

@@ -2,10 +2,10 @@
 
 import http.client
 import json
-import socket
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from cluster.ports import port
 from waiting import wait_until
 
 __all__ = ["Answer", "Calling", "free_port"]
@@ -41,7 +41,7 @@ class Calling:
 
     def call(self, method: str, path: str, body: object, **headers: str) -> Answer:
         """Send a request and give the answer, whatever its status."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         try:
             data = None if body is None else json.dumps(body).encode()
@@ -64,7 +64,5 @@ class Calling:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Give a port that nobody listens on, nor will by chance: none of those that the system gives away by itself."""
+    return port()

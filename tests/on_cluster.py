@@ -67,8 +67,9 @@ class OnCluster:
 
     def submit(self, flink: Flink) -> None:
         """Have the judge's Flink job run, as a user does."""
+        flags = ("--rest", flink.rest, "--checkpoints", "checkpoints", "--wait", "240s")
         done = subprocess.run(
-            [sys.executable, "-m", "tamiz.flink.submit", "--rest", flink.rest, "--checkpoints", "checkpoints"],
+            [sys.executable, "-m", "tamiz.flink.submit", *flags],
             cwd=self.folder,
             env={**flink.environment, **self.environment},
             capture_output=True,
@@ -90,7 +91,7 @@ class OnCluster:
 
     def jobs(self, flink: Flink) -> int:
         """Count this one's jobs that run."""
-        with urllib.request.urlopen(f"{flink.rest}/jobs/overview", timeout=10) as answer:  # noqa: S310 - ours
+        with urllib.request.urlopen(f"{flink.rest}/jobs/overview", timeout=60) as answer:  # noqa: S310 - ours
             jobs = json.load(answer)["jobs"]
         return sum(job["state"] == "RUNNING" and job["name"] == self.topics.address.group("judge") for job in jobs)
 
@@ -115,13 +116,13 @@ class OnCluster:
         counts = self.topics.counts()
         return counts["llm_responses"] + counts["llm_errors"]
 
-    def until_quiet(self, within: float = 60) -> None:
+    def until_quiet(self) -> None:
         """Wait until every stage has finished all there is to read."""
 
         def quiet() -> bool:
             return not any(any(topics.values()) for topics in self.topics.lag(READ_BY).values())
 
-        wait_until(quiet, "the stages to have finished everything", within=within)
+        wait_until(quiet, "the stages to have finished everything")
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from waiting import PATIENCE
+
 __all__ = ["run_tamiz", "status_of", "tamiz_environment"]
 
 _OF_THE_FIELD: Final = frozenset(
@@ -40,7 +42,7 @@ def run_tamiz(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
-    timeout: float = 60,
+    timeout: float = 2 * PATIENCE,
 ) -> subprocess.CompletedProcess[str]:
     """Run `tamiz` to its end, whatever its exit code; `env` comes on top of `tamiz_environment()`.
 

@@ -17,6 +17,8 @@ from cluster.broker import Broker
 from cluster.flink import Flink
 from cluster.install import Unavailable
 from cluster.mongo import MongoServer
+from tamiz.flink.jobmanager import JobManager
+from waiting import PATIENCE
 
 
 class _Startable(Protocol):
@@ -80,9 +82,13 @@ def mongo(_mongo: MongoServer) -> Iterator[MongoServer]:
 
 @pytest.fixture
 def flink(_flink: Flink) -> Iterator[Flink]:
-    """Give a Flink cluster whose jobs may import tamiz."""
+    """Give a Flink cluster whose jobs may import tamiz. Those that the test leaves end with it: slots are few."""
     yield _flink
     _flink.start()
+    manager = JobManager(_flink.rest)
+    for job in manager.jobs():
+        if not job.ended:
+            manager.cancel(job.jid, PATIENCE)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from fake_llm import Do, FakeLLM, Request, Script, answer
+from waiting import PATIENCE, wait_until
 
-__all__ = ["MODEL", "answers", "asked", "model_url", "serving", "told"]
+__all__ = ["MODEL", "answers", "asked", "model_url", "serving", "told", "url_at"]
 
 MODEL: Final = "fake-1"
 
@@ -33,16 +34,22 @@ def serving(script: Script | None = None, **options: int | None) -> Iterator[Fak
     thread = threading.Thread(target=run, name="fake-llm")
     thread.start()
     try:
-        assert listening.wait(10)
+        wait_until(lambda: listening.is_set() or not thread.is_alive(), "the server to listen")
+        assert listening.is_set(), "it could not"
         yield llm
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def model_url(llm: FakeLLM) -> str:
     """Give the server as `--model` takes it."""
     return f"openai+{llm.base_url}#{MODEL}"
+
+
+def url_at(port: int) -> str:
+    """Give the server that is on a port of this machine, or will be, as `--model` takes it."""
+    return f"openai+http://127.0.0.1:{port}/v1#{MODEL}"
 
 
 def asked(request: Request) -> str:

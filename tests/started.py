@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from fake_llm import HANG, answer
 from rows import write_questions
 from running import tamiz_environment
-from waiting import wait_until
+from serving import model_url, serving
+from waiting import PATIENCE, wait_until
 
 __all__ = ["Started", "committed", "started", "under_way"]
 
@@ -42,14 +44,14 @@ class Started:
 
         wait_until(is_met, what)
 
-    def end(self, within: float = 60.0) -> tuple[int, str]:
+    def end(self, within: float = 2 * PATIENCE) -> tuple[int, str]:
         """Wait for its end and give its exit code and what it said on stderr."""
         return self.process.wait(within), self.stderr.read_text(encoding="utf-8")
 
     def kill(self) -> bool:
         """End it as a power cut would, wait until it is gone, and tell whether that was what ended it."""
         self.process.kill()
-        return self.process.wait(30) == -signal.SIGKILL
+        return self.process.wait(PATIENCE) == -signal.SIGKILL
 
 
 def committed(state: Path, table: str) -> int:
@@ -89,10 +91,14 @@ def started(*args: str, cwd: Path, env: Mapping[str, str] | None = None, piped: 
 
 @contextlib.contextmanager
 def under_way(folder: Path) -> Iterator[Started]:
-    """Start a run of some seconds, and give it once its first row is there; the row's question is called `0`."""
+    """Start a run, and give it once its first row is there; its model answers no more than two questions.
+
+    So it is under way for as long as the block. The row's question is called `0`.
+    """
     write_questions(folder / "q.csv", [{"id": str(n), "question": f"Number {n}?"} for n in range(30)])
-    options = ("--out", "rows.jsonl", "--concurrency", "2", "--model", "simulated:?latency=300ms")
-    with started("run", "q.csv", *options, cwd=folder) as run:
-        wait_until((folder / "rows.jsonl").exists, "the run to begin")
-        wait_until((folder / "rows.jsonl").read_text, "the first row")
-        yield run
+    with serving(lambda request: answer("Yes.", delay=0.0 if request.number <= 2 else HANG)) as llm:
+        options = ("--out", "rows.jsonl", "--concurrency", "2", "--model", model_url(llm))
+        with started("run", "q.csv", *options, cwd=folder) as run:
+            run.until((folder / "rows.jsonl").exists, "the run to begin")
+            run.until((folder / "rows.jsonl").read_text, "the first row")
+            yield run

@@ -3,12 +3,13 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fake_llm import FakeLLM, answer
+from fake_llm import HANG, FakeLLM, answer
 from rows import rows_of, write_questions
 from running import run_tamiz
 from serving import asked, model_url, serving
@@ -17,6 +18,8 @@ from waiting import wait_until
 
 COUNT = 200
 INTERRUPTED = "interrupted: the same command goes on from here"
+AT_ONCE = 7.5
+"""Seconds in which a process ends that waits for nothing; those that calls in flight get would be eight."""
 
 
 @pytest.fixture
@@ -34,9 +37,17 @@ def llm() -> Iterator[FakeLLM]:
 
 
 @pytest.fixture
+def holding() -> Iterator[tuple[FakeLLM, threading.Event]]:
+    """Give a server that answers twenty questions, and the others once the event is set."""
+    to_the_end = threading.Event()
+    with serving(lambda request: answer(asked(request), after=to_the_end if request.number > 20 else None)) as server:
+        yield server, to_the_end
+
+
+@pytest.fixture
 def hanging() -> Iterator[FakeLLM]:
     """Give a server that answers ten questions and no more."""
-    with serving(lambda request: answer("Yes.", delay=0.0 if request.number <= 10 else 3600.0)) as server:
+    with serving(lambda request: answer("Yes.", delay=0.0 if request.number <= 10 else HANG)) as server:
         yield server
 
 
@@ -59,7 +70,7 @@ def test_a_signal_stops_a_run_that_can_go_on(number: signal.Signals, folder: Pat
     with started(*command, cwd=folder) as run:
         run.until(lambda: len(llm.requests) > 20, "the twentieth call")
         run.process.send_signal(number)
-        code, stderr = run.end(within=10)
+        code, stderr = run.end()
     assert code == 130
     assert INTERRUPTED in stderr
     assert "Traceback" not in stderr
@@ -74,11 +85,11 @@ def test_a_signal_stops_a_run_that_can_go_on(number: signal.Signals, folder: Pat
 
 
 def test_a_hanging_call_does_not_keep_an_interrupted_run(folder: Path, hanging: FakeLLM) -> None:
-    """Calls in flight get a few seconds: exit 130 within ten, with what was answered kept."""
+    """Calls in flight get a few seconds, not the minute that a call may take: exit 130, with what was answered kept."""
     with started("run", "q.csv", "--model", model_url(hanging), "--concurrency", "4", cwd=folder) as run:
         run.until(lambda: len(hanging.requests) == 14, "calls that hang")
         run.process.send_signal(signal.SIGINT)
-        code, stderr = run.end(within=10)
+        code, stderr = run.end(within=40)
     assert code == 130
     assert INTERRUPTED in stderr
     assert len(rows_of(run.stdout.read_text())) == 10
@@ -91,7 +102,7 @@ def test_a_second_interrupt_abandons_at_once(folder: Path, hanging: FakeLLM) -> 
         for _ in range(2):
             run.process.send_signal(signal.SIGINT)
             wait_until(lambda: run.process.poll() is not None or _is_delivered(run, signal.SIGINT), "the signal")
-        code, stderr = run.end(within=4)
+        code, stderr = run.end(within=AT_ONCE)
     assert code == 130
     assert INTERRUPTED in stderr
     assert "of 4 calls in flight 0 ended in time and 4 were given up" in stderr
@@ -104,7 +115,7 @@ def test_an_interrupt_while_waiting_for_a_retry_ends_at_once(folder: Path) -> No
     with started("run", "q.csv", "--model", model, "--limit", "5", "--state", "s.db", cwd=folder) as run:
         run.until(lambda: committed(folder / "s.db", "deferrals") == 5, "five deferred calls")
         run.process.send_signal(signal.SIGINT)
-        code, stderr = run.end(within=4)
+        code, stderr = run.end(within=AT_ONCE)
     assert (code, run.stdout.read_text()) == (130, "")
     assert INTERRUPTED in stderr
 
@@ -116,35 +127,42 @@ def test_a_pipe_that_says_nothing_can_be_interrupted(folder: Path) -> None:
         run.stdin.flush()
         run.until(lambda: run.stdout.read_text().count("\n") == 1, "the first row")
         run.process.send_signal(signal.SIGINT)
-        code, _ = run.end(within=4)
+        code, _ = run.end(within=AT_ONCE)
     assert code == 130
 
 
 @pytest.mark.parametrize("out", ["other.jsonl", "rows.jsonl"])
-def test_a_state_file_belongs_to_one_process(out: str, folder: Path, llm: FakeLLM) -> None:
+def test_a_state_file_belongs_to_one_process(out: str, folder: Path, holding: tuple[FakeLLM, threading.Event]) -> None:
     """A second process is refused with the first one's id, and disturbs neither the first nor its output."""
+    llm, to_the_end = holding
     command = ("run", "q.csv", "--model", model_url(llm), "--concurrency", "4", "--out")
     with started(*command, "rows.jsonl", cwd=folder) as run:
         run.until(lambda: len(llm.requests) > 20, "the twentieth call")
         second = _refused(run, *command, out, cwd=folder)
         assert "Traceback" not in second.stderr
+        to_the_end.set()
         assert run.end()[0] == 0
     assert [row["id"] for row in rows_of((folder / "rows.jsonl").read_text())] == [str(n) for n in range(COUNT)]
     assert len(llm.requests) == COUNT
 
 
-def test_fresh_does_not_take_a_state_file_from_its_process(folder: Path, llm: FakeLLM) -> None:
+def test_fresh_does_not_take_a_state_file_from_its_process(
+    folder: Path, holding: tuple[FakeLLM, threading.Event]
+) -> None:
     """`--fresh` forgets nothing that another process works on."""
+    llm, to_the_end = holding
     command = ("run", "q.csv", "--model", model_url(llm), "--concurrency", "4", "--out")
     with started(*command, "rows.jsonl", cwd=folder) as run:
         run.until(lambda: len(llm.requests) > 20, "the twentieth call")
         _refused(run, *command, "other.jsonl", "--fresh", cwd=folder)
+        to_the_end.set()
         assert run.end()[0] == 0
     assert len(llm.requests) == COUNT
 
 
-def test_a_stopped_process_still_holds_its_state_file(folder: Path, llm: FakeLLM) -> None:
+def test_a_stopped_process_still_holds_its_state_file(folder: Path, holding: tuple[FakeLLM, threading.Event]) -> None:
     """A process that is suspended is not dead: its state file stays its own, and it goes on when it is woken."""
+    llm, to_the_end = holding
     command = ("run", "q.csv", "--model", model_url(llm), "--concurrency", "4", "--out")
     with started(*command, "rows.jsonl", cwd=folder) as run:
         run.until(lambda: len(llm.requests) > 20, "the twentieth call")
@@ -152,6 +170,7 @@ def test_a_stopped_process_still_holds_its_state_file(folder: Path, llm: FakeLLM
         wait_until(lambda: _is_stopped(run), "the process to stop")
         _refused(run, *command, "other.jsonl", cwd=folder)
         run.process.send_signal(signal.SIGCONT)
+        to_the_end.set()
         assert run.end()[0] == 0
     assert len(rows_of((folder / "rows.jsonl").read_text())) == COUNT
 

@@ -11,7 +11,6 @@ from rows import rows_of, write_questions
 from running import run_tamiz, status_of
 from serving import asked, model_url, serving
 from started import started
-from waiting import wait_until
 
 MODEL = "simulated:?invalid=0.5&quality=1&seed=1"
 
@@ -159,10 +158,8 @@ def test_dead_letters_of_other_settings_are_not_asked_under_the_wrong_ones(folde
 def test_replay_is_refused_while_a_run_holds_the_file(tmp_path: Path) -> None:
     rows = [{"id": "bad", "question": ""}, *({"id": str(n), "question": f"Number {n}?"} for n in range(20))]
     write_questions(tmp_path / "q.csv", rows)
-    options = ["--out", "rows.jsonl", "--concurrency", "1", "--model", "simulated:?latency=300ms"]
-    with started("run", "q.csv", *options, cwd=tmp_path) as run:
-        wait_until((tmp_path / "rows.jsonl").exists, "the run to begin")
-        wait_until((tmp_path / "rows.jsonl").read_text, "the first row")
+    with serving(Do(hang=True)) as llm, started("run", "q.csv", "--model", model_url(llm), cwd=tmp_path) as run:
+        run.until(lambda: llm.requests, "the first call")
         done = run_tamiz("dead", "replay", "--all", cwd=tmp_path)
         assert done.returncode == 1
         assert f"is in use by process {run.process.pid}" in done.stderr

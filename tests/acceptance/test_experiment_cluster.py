@@ -10,6 +10,7 @@ from pyarrow import parquet
 from cluster.broker import Broker
 from cluster.mongo import MongoServer
 from running import run_tamiz
+from waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -36,7 +37,7 @@ def test_cells_have_workers_of_their_own_and_leave_nothing(
         *("experiment", "scale.toml", "--out", "out"),
         *("--bus", f"kafka:{broker.servers}?prefix={database}-", "--store", f"{mongo.url}/{database}"),
         cwd=tmp_path,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     rows = parquet.read_table(tmp_path / "out" / "cells.parquet").to_pylist()
@@ -48,7 +49,11 @@ def test_cells_have_workers_of_their_own_and_leave_nothing(
         assert row["calls"] == 41, "so many different questions the seed asks"
         assert row["throughput"] > 0
     admin = AdminClient({"bootstrap.servers": broker.servers})
-    assert [name for name in admin.list_topics(timeout=10).topics if name.startswith(f"{database}-lab-")] == []
+
+    def topics() -> list[str]:
+        return [name for name in admin.list_topics(timeout=60).topics if name.startswith(f"{database}-lab-")]
+
+    wait_until(lambda: not topics(), "the broker to list none of them")
     with pymongo.MongoClient[dict[str, object]](mongo.url) as client:
         assert [name for name in client.list_database_names() if name.startswith(f"{database}-lab-")] == []
 

@@ -13,6 +13,7 @@ from fake_llm import answer
 from rows import read_rows, rows_of, write_questions
 from running import run_tamiz, tamiz_environment
 from serving import asked, model_url, serving
+from waiting import PATIENCE
 
 COUNT: Final = 1500
 QUICK: Final = "simulated:?quality=0.8&overload=0.01&seed=2"
@@ -50,11 +51,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        subprocess.run(["umount", place], check=True, timeout=20)
+        subprocess.run(["umount", place], check=True, timeout=PATIENCE)
 
 
 def _mount(*arguments: str | Path) -> None:
-    subprocess.run(["mount", *arguments], check=True, capture_output=True, timeout=20)
+    subprocess.run(["mount", *arguments], check=True, capture_output=True, timeout=PATIENCE)
 
 
 def _limited(size: int, *args: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -65,7 +66,7 @@ def _limited(size: int, *args: str, cwd: Path) -> "subprocess.CompletedProcess[s
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -172,7 +173,7 @@ def test_standard_output_that_takes_nothing_stops_the_run(folder: Path) -> None:
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     _stopped(done, "standard output", "No space left")

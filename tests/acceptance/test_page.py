@@ -2,6 +2,7 @@
 
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -80,11 +81,13 @@ def test_a_life_tells_each_call(page: Page, tmp_path: Path) -> None:
 
 def test_an_open_life_goes_on_by_itself(page: Page, tmp_path: Path) -> None:
     """Its page is opened while it is under way, and shows the end when it comes."""
-    with serving(lambda _: answer("42", delay=3.0)) as llm, served(tmp_path, model=model_url(llm)) as (_, url):
+    seen = threading.Event()
+    with serving(lambda _: answer("42", after=seen)) as llm, served(tmp_path, model=model_url(llm)) as (_, url):
         _, told = call(f"{url}/questions", {"title": "What is the answer?"})
         page.goto(f"{url}/life/{told['message_id']}")
         expect(page.locator("#status")).to_have_text("open")
         expect(page.locator("#hops")).to_contain_text("Under way")
+        seen.set()
         expect(page.locator("#status")).to_have_text("accepted")
         expect(page.locator("#answer")).to_have_text("42")
 

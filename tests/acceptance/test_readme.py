@@ -16,6 +16,7 @@ import pytest
 from running import tamiz_environment
 from tamiz.cli import cli
 from tamiz.settings import _ALIASES, load_settings
+from waiting import PATIENCE
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,7 +90,7 @@ def play(blocks: Iterable[Block], folder: Path) -> Iterator[tuple[Step, str]]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=60,
+                timeout=PATIENCE,
                 check=False,
             )
             yield step, done.stdout

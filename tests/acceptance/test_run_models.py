@@ -1,11 +1,11 @@
 """`tamiz run` and models: what they are sent, failover and escalation."""
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
 
+from calling import free_port
 from fake_llm import Do, Request, answer, status
 from rows import rows_of, write_questions
 from running import run_tamiz
@@ -66,13 +66,9 @@ def test_later_attempts_go_to_the_model_of_escalate(folder: Path) -> None:
 
 def test_a_dead_server_is_passed_over(folder: Path) -> None:
     """With two models, what the first cannot answer goes to the second at once, not after a delay."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, serving(_perfect) as llm:
-        port = taken.getsockname()[1]
-        taken.close()
-        dead = f"openai+http://127.0.0.1:{port}/v1#any"
-        done = run_tamiz(
-            "run", "q.csv", "--model", dead, "--model", model_url(llm), "--out", "r.jsonl", "--json", cwd=folder
-        )
+    with serving(_perfect) as llm:
+        models = ("--model", f"openai+http://127.0.0.1:{free_port()}/v1#any", "--model", model_url(llm))
+        done = run_tamiz("run", "q.csv", *models, "--out", "r.jsonl", "--json", cwd=folder)
         assert done.returncode == 0, done.stderr
         assert len(llm.requests) == 10
     rows = rows_of((folder / "r.jsonl").read_text())

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from fake_llm import Do, FakeLLM, Request, answer, status
 from on_cluster import OnCluster
 from serve_command import served
 from serving import asked, model_url, serving
+from started import committed
 from waiting import wait_until
 
 _HELLO: Final[list[Any]] = [{"role": "user", "content": "What is the capital of France?"}]
@@ -50,10 +52,15 @@ def streamed(client: openai.OpenAI) -> str:
 def test_the_official_client_works_unchanged(tmp_path: Path) -> None:
     """Eight at once share a call, a stream is read to its end, and what was answered once is after a restart."""
     sources = []
-    with serving(answer(_TEXT, delay=0.5)) as llm:
+    all_wait = threading.Event()
+    with serving(answer(_TEXT, after=all_wait)) as llm:
         for _ in range(2):
             with talking(tmp_path, llm) as client, ThreadPoolExecutor(8) as threads:
-                sources.append(sorted(threads.map(ask, [client] * 8)))
+                asking = [threads.submit(ask, client) for _ in range(8)]
+                if not all_wait.is_set():
+                    wait_until(lambda: committed(tmp_path / "tamiz.db", "parked") == 7, "seven to wait for the first")
+                    all_wait.set()
+                sources.append(sorted(each.result() for each in asking))
                 assert streamed(client) == _TEXT
                 with pytest.raises(openai.NotFoundError, match="there is tamiz, fake-1"):
                     client.chat.completions.create(model="gpt-4o", messages=_HELLO)
@@ -65,11 +72,12 @@ def test_the_official_client_works_unchanged(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("cluster")
 def test_it_works_on_a_cluster_too(on: OnCluster) -> None:
     """The desk is told no model and knows those of the workers; answers and errors are those of a service alone."""
+    all_wait = threading.Event()
 
     def script(request: Request) -> Do:
         if "long" in asked(request):
             return status(400, {"message": "maximum context length is 9", "code": "context_length_exceeded"})
-        return answer(_TEXT, delay=0.5)
+        return answer(_TEXT, after=all_wait if request.number == 2 else None)
 
     env = {**on.environment, "TAMIZ_API_KEYS": f"acme:{_KEY}"}
     with (
@@ -82,7 +90,10 @@ def test_it_works_on_a_cluster_too(on: OnCluster) -> None:
         assert names == ["tamiz", "fake-1"]
         assert streamed(client) == _TEXT
         with ThreadPoolExecutor(8) as threads:
-            sources = sorted(threads.map(ask, [client] * 8))
+            asking = [threads.submit(ask, client) for _ in range(8)]
+            wait_until(lambda: on.status()["parked"] == 7, "seven to wait for the first")
+            all_wait.set()
+            sources = sorted(each.result() for each in asking)
         assert sources == ["coalesced"] * 7 + ["model"]
         assert ask(client) in {"store", "cache"}
         assert len(llm.requests) == 2, "one with the reference, one without"

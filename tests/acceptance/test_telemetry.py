@@ -80,7 +80,7 @@ def test_a_question_s_way_through_a_cluster_can_be_followed(on: OnCluster, tmp_p
         for process in running.values():
             process.process.send_signal(signal.SIGTERM)
         for process in running.values():
-            code, said = process.end(30)
+            code, said = process.end()
             assert code == 0, said
         spans, logs = collector.spans, {name: _lines(process) for name, process in running.items()}
         told = "".join(process.stderr.read_text() + process.stdout.read_text() for process in running.values())
@@ -134,7 +134,7 @@ def test_the_metrics_of_a_service_are_what_its_store_says(tmp_path: Path) -> Non
             lives.append(service.get(where).json)
         page = service.get("/metrics").text
         server.process.send_signal(signal.SIGTERM)
-        assert server.end(30)[0] == 0
+        assert server.end()[0] == 0
         lines = _lines(server)
     outcomes = Counter((life["outcome"], life["source"]) for life in lives)
     assert len(outcomes) >= 2
@@ -155,7 +155,7 @@ def test_the_metrics_of_a_service_are_what_its_store_says(tmp_path: Path) -> Non
 def test_an_error_at_the_start_is_a_line_of_json(tmp_path: Path) -> None:
     env = {"TAMIZ_LOG": "json", "TAMIZ_MODEL": MODEL, "TAMIZ_BUS": "kafka:localhost:1", "TAMIZ_STORE": "mongodb://h/d"}
     with started("serve", "--port", str(free_port()), cwd=tmp_path, env=env) as server:
-        assert server.end(40)[0] == 1
+        assert server.end()[0] == 1
         *_, last = _lines(server)
     assert last["level"] == "error"
     assert "no Kafka broker answers" in last["message"]
@@ -170,6 +170,6 @@ def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
         service.until_ready()
         assert service.post("/questions?wait=30", {"title": "What?", "reference": "the reference is 1"}).status == 200
         server.process.send_signal(signal.SIGTERM)
-        code, said = server.end(30)
+        code, said = server.end()
     assert code == 0, said
     assert "Traceback" not in said
