@@ -3,6 +3,7 @@
 import heapq
 import math
 import random
+from statistics import fmean
 from typing import NamedTuple
 
 from hypothesis import given, settings
@@ -23,6 +24,9 @@ class Found(NamedTuple):
     used: float
     """The share of what the server could have served in that time."""
     limit: int
+    """At the end."""
+    usual: float
+    """The limit when calls arrived, on the average."""
 
 
 class Server:
@@ -62,7 +66,7 @@ def drive(
     rng = random.Random(seed)
     server, limiter = Server(capacity, queue, rng), Limiter(ceiling, 16)
     events: list[tuple[float, int, Place, str]] = []
-    now, sent, refused, possible, since = 0.0, 0, 0, 0.0, 0.0
+    now, sent, refused, possible, since, limits = 0.0, 0, 0, 0.0, 0.0, 0
     while sent < COUNT or events:
         while sent < COUNT and limiter.in_flight < limiter.limit:
             if later is not None and sent == COUNT // 2:
@@ -81,8 +85,9 @@ def drive(
             limiter.refused(place)
             refused += number >= 100
         assert 1 <= limiter.limit <= ceiling
+        limits += limiter.limit
     possible = (possible + (now - since) * min(server.capacity, ceiling)) / SERVICE
-    return Found(refused, (COUNT - refused) / possible, limiter.limit)
+    return Found(refused, (COUNT - refused) / possible, limiter.limit, limits / COUNT)
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,10 +102,13 @@ def test_a_full_server_is_used_and_not_pestered(capacity: int, queue: int, turn:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 64), st.floats(0, 0.2), st.integers(0, 1000))
 def test_refusals_that_have_nothing_to_do_with_load_do_not_slow_down(ceiling: int, noise: float, seed: int) -> None:
-    """A server that refuses by chance, however few calls there are, still gets as many as the user allows."""
-    found = drive(1000, 0, ceiling=ceiling, noise=noise, seed=seed)
-    assert found.limit >= 0.75 * ceiling
-    assert found.used >= 0.75 * (1 - noise)
+    """A server that refuses by chance, however few calls there are, still gets as many as the user allows.
+
+    On the average of four runs: one in thousands takes chance for load, for a while.
+    """
+    found = [drive(1000, 0, ceiling=ceiling, noise=noise, seed=seed + run) for run in range(4)]
+    assert fmean(each.usual for each in found) >= 0.8 * ceiling
+    assert fmean(each.used for each in found) >= 0.85 * (1 - noise)
 
 
 @settings(max_examples=30, deadline=None)
