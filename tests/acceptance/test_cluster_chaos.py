@@ -25,14 +25,17 @@ from waiting import wait_until
 pytestmark = pytest.mark.xdist_group("cluster")
 
 MODEL: Final = "simulated:?latency=60ms&overload=0.1&quota=0.02&reset=300ms&quality=0.7&seed=11"
+SLOW: Final = MODEL.replace("latency=60ms", "latency=300ms")
+"""For bounds on what is done twice: few calls end in the time that a loaded broker takes for a commit."""
 CONCURRENCY: Final = 16
 
 
 class _Parts:
     """The workers of a cluster, each a process of its own that can be killed and started again."""
 
-    def __init__(self, on: OnCluster) -> None:
+    def __init__(self, on: OnCluster, model: str = MODEL) -> None:
         self._on = on
+        self._model = model
         self._running: dict[str, tuple[Started, AbstractContextManager[Started]]] = {}
         self._stack = ExitStack()
 
@@ -44,7 +47,7 @@ class _Parts:
 
     def start(self, name: str, *stages: str) -> Started:
         """Start a worker under a name."""
-        worker = self._on.worker(*stages, model=MODEL, concurrency=CONCURRENCY)
+        worker = self._on.worker(*stages, model=self._model, concurrency=CONCURRENCY)
         started = self._stack.enter_context(worker)
         self._running[name] = started, worker
         return started
@@ -75,14 +78,14 @@ def _questions(count: int) -> list[dict[str, str | None]]:
     ]
 
 
-def _embedded(on: OnCluster, count: int) -> int:
+def _embedded(on: OnCluster, count: int, model: str = MODEL) -> int:
     """Make the questions and the rows that a run has to end with; give the calls that takes."""
     write_questions(on.folder / "q.csv", _questions(count))
     done = run_tamiz(
         "run",
         "q.csv",
         "--model",
-        MODEL,
+        model,
         "--out",
         "right.jsonl",
         "--concurrency",
@@ -171,12 +174,12 @@ def test_the_flink_job_in_place_of_the_judge(on: OnCluster, flink: Flink) -> Non
 def test_a_worker_that_hangs_for_longer_than_its_session(on: OnCluster) -> None:
     """SIGSTOP: the others take over its partitions; when it wakes up what it still does changes nothing."""
     count = 900
-    calls = _embedded(on, count)
-    with _Parts(on) as parts:
+    calls = _embedded(on, count, SLOW)
+    with _Parts(on, SLOW) as parts:
         for name in ("one", "two"):
             parts.start(name)
         wait_until(lambda: on.members("generate") == 2, "both to have joined")
-        with on.run("q.csv", "--model", MODEL, "--out", "c.jsonl") as run:
+        with on.run("q.csv", "--model", SLOW, "--out", "c.jsonl") as run:
             run.until(lambda: on.answers() > count // 4, "a quarter of the outcomes")
             parts["one"].process.send_signal(signal.SIGSTOP)
             try:

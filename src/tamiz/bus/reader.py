@@ -32,8 +32,6 @@ _DRAIN: Final = 3.0
 """Seconds that records in work get to finish when their partition is taken away."""
 _GAP: Final = 5.0
 """Seconds without a turn of the thread after which it is not sure that the partitions are still this process's."""
-_CALM: Final = 1.0
-"""Seconds that it takes then for the brokers to say so."""
 _CLOSE: Final = 5.0
 """Seconds that leaving the group may take."""
 _SPAN: Final = 50_000
@@ -121,7 +119,7 @@ class KafkaReader:
         self._bytes = 0
         self._roomy_at = 0.0
         self._seen = time.monotonic()  # when the thread last came by
-        self._calm_at = 0.0
+        self._sure = True
         self._committing = False
         self._commit_at = 0.0
         self._closing = threading.Event()
@@ -137,9 +135,8 @@ class KafkaReader:
 
     @property
     def awake(self) -> bool:
-        """Whether this process was there all the time; one that was stopped may have lost its partitions unawares."""
-        now = time.monotonic()
-        return now - self._seen <= _GAP and now >= self._calm_at
+        """Whether the partitions are this process's for sure; one that was stopped may have lost them unawares."""
+        return self._sure and time.monotonic() - self._seen <= _GAP
 
     def close(self) -> None:
         """Commit what is finished and leave the group, if the brokers let it within a few seconds."""
@@ -154,11 +151,11 @@ class KafkaReader:
             )
             while not self._closing.is_set():
                 now = time.monotonic()
-                if now - self._seen > _GAP:
-                    self._calm_at = now + _CALM
+                self._sure &= now - self._seen <= _GAP
                 self._seen = now
                 self._read()
                 self._settle()
+                self._sure = self._sure or self._confirm()
                 self._pace()
                 self._commit()
             self._settle()
@@ -266,6 +263,21 @@ class KafkaReader:
                 assigned.committed = state
                 offsets.append(TopicPartition(assigned.topic, assigned.partition, state[0], metadata=state[1]))
         return offsets
+
+    def _confirm(self) -> bool:
+        """Tell whether the partitions are still this process's: the brokers take a commit from nobody else."""
+        for assigned in self._assigned.values():
+            assigned.committed = (None, "")
+        if not (offsets := self._changed(self._assigned.values())):
+            return True
+        try:
+            done = self._consumer.commit(offsets=offsets, asynchronous=False) or []
+        except KafkaException:
+            self._again(offsets)
+            return False
+        failed = [each for each in done if each.error is not None]
+        self._again(failed)
+        return not failed
 
     def _commit_now(self, partitions: Sequence[Assigned]) -> None:
         if offsets := self._changed(partitions):
