@@ -8,7 +8,7 @@ arguments give the same offsets.
 | `poisson` | a Poisson process: gaps exponential with mean 1/rate |
 | `uniform` | gaps uniform on [0, 2/rate) |
 | `constant` | the k-th (from 0) at k/rate |
-| `burst:on=1s,off=4s` | an interrupted Poisson process (Kuczura 1973): on and off periods exponential with these means; arrivals only while on, as a Poisson process of rate * (on + off) / on. Begins on in on of on + off cases, so that any stretch has the mean |
+| `burst:on=1s,off=4s` | an interrupted Poisson process (Kuczura 1973): on and off periods exponential with these means; arrivals only while on, as a Poisson process of rate * (on + off) / on. Begins with an on period of mean on * on / (on + off): as short as it takes for the mean over a run to be the rate |
 | `diurnal:period=1m,depth=0.8` | a Poisson process whose rate at t is rate * (1 - depth * cos(2 pi t / period)), by thinning (Lewis and Shedler 1979). Begins at its lowest |
 | `trace:FILE` | a recorded one, see `trace.py`; `rate` has no say |
 | `max` | no schedule: each as soon as the one before it is out |
@@ -80,15 +80,16 @@ def _uniform(rate: float, rng: random.Random) -> Iterator[float]:
 
 
 def _burst(rate: float, on: float, off: float, rng: random.Random) -> Iterator[float]:
-    within = rate * (on + off) / on
-    begins = 0.0 if rng.random() * (on + off) < on else rng.expovariate(1 / off)
+    share = on / (on + off)
+    within = rate / share
+    begins, mean = 0.0, on * share
     while True:
-        ends = begins + rng.expovariate(1 / on)
+        ends = begins + rng.expovariate(1 / mean)
         at = begins + rng.expovariate(within)
         while at < ends:
             yield at
             at += rng.expovariate(within)
-        begins = ends + rng.expovariate(1 / off)
+        begins, mean = ends + rng.expovariate(1 / off), on
 
 
 def _diurnal(rate: float, period: float, depth: float, rng: random.Random) -> Iterator[float]:
